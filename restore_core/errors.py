@@ -1,0 +1,45 @@
+"""The errors a caller may meet. Every message says what was found, why it cannot work and what to do.
+
+    RestoreError
+    ├── SettingsError         a request that cannot be carried out
+    ├── ImageError            a picture that cannot be read or written
+    ├── Cancelled             the run was stopped; not a fault
+    └── CheckpointError       a weights file that cannot be used
+        ├── NotDownloaded     its file is not on this machine
+        ├── WrongHash         its bytes are not the published ones
+        └── KeysDiffer        its parameters are not those of the network
+"""
+
+from __future__ import annotations
+
+
+class RestoreError(Exception):
+    """Anything this package refuses, in a sentence meant for the person who asked."""
+
+
+class SettingsError(RestoreError):
+    """A request that cannot be carried out as asked."""
+
+
+class ImageError(RestoreError):
+    """A picture that cannot be read or written."""
+
+
+class Cancelled(RestoreError):  # noqa: N818  a stop is not an error
+    """The run was stopped before it ended."""
+
+
+class CheckpointError(RestoreError):
+    """A weights file that cannot be used."""
+
+
+class NotDownloaded(CheckpointError):
+    """The weights are known but not on this machine."""
+
+
+class WrongHash(CheckpointError):
+    """The file's bytes are not the ones its record promises."""
+
+
+class KeysDiffer(CheckpointError):
+    """The file's parameter names or shapes are not the network's."""

@@ -1,0 +1,188 @@
+"""The project's own small networks: a predictor g(y) and one denoiser of x0 - g(y) that drives every process.
+
+Any of our processes, seen as u = (x_t - b y)/a = x0 + level eps with level = s/a, is the clean picture behind plain
+Gaussian noise. One denoiser trained over all levels therefore serves them all (spec: "one denoiser drives every
+process"); the preconditioning follows Karras et al. 2022 (EDM, eq. 7) about g instead of about zero:
+
+    d^2 = level^2 + sd^2,        sd = deviation of x0 - g(y) over the training set
+    D(u, level, g, y) = g + (sd^2/d^2)(u - g) + (level sd/d) F((u - g)/d, g, y; log level)
+
+so D -> g as level -> infinity and D -> u as level -> 0. All pictures here are RGB in [-1, 1].
+
+The U-Net has no normalisation and no attention: what it does to a pixel depends on its neighbourhood only, so a
+picture in tiles gives the same numbers as the picture whole (DvSR's reason for the same choice).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from restore_core.networks.base import Architecture, StateDict, count
+from restore_core.networks.layers import on_multiple, sinusoids
+
+LEVEL_RANGE = (1e-3, 20.0)  # noise levels told to the denoiser; beyond, the input is picture or noise alone
+EMBEDDING = 128
+FREQUENCIES = 32
+
+
+class Block(nn.Module):
+    """x + conv(silu(modulate(conv(x)))); modulate(h) = h (1 + scale) + shift from the level's embedding."""
+
+    def __init__(self, width: int, embedding: int = 0):
+        super().__init__()
+        self.enter = nn.Conv2d(width, width, 3, padding=1)
+        self.leave = nn.Conv2d(width, width, 3, padding=1)
+        self.modulate = nn.Linear(embedding, 2 * width) if embedding else None
+        nn.init.kaiming_normal_(self.enter.weight, nonlinearity="linear")
+        nn.init.kaiming_normal_(self.leave.weight, nonlinearity="linear")
+        with torch.no_grad():
+            self.leave.weight.mul_(0.2)  # without normalisation, many blocks must begin close to the identity
+
+    def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
+        h = self.enter(x)
+        if self.modulate is not None:
+            scale, shift = self.modulate(embedding)[:, :, None, None].chunk(2, dim=1)
+            h = h * (1 + scale) + shift
+        return x + self.leave(F.silu(h))
+
+
+class CompactUNet(nn.Module):
+    """U-Net of residual blocks on pixel-unshuffled input: (N, C, H, W) -> (N, 3, H, W), any size.
+
+    channels    C of the input
+    unshuffle   r: the network works on r x r pixels at a time (4 for x4 super-resolution, where they hold one)
+    widths      channels of each level, finest first
+    depths      blocks of each level on the way down; the way up has as many, but for the deepest
+    levels      whether it is told a noise level
+    """
+
+    def __init__(
+        self, channels: int, unshuffle: int, widths: Sequence[int], depths: Sequence[int], *, levels: bool = False
+    ):
+        super().__init__()
+        self.unshuffle = unshuffle
+        self.multiple = unshuffle * 2 ** (len(widths) - 1)
+        embedding = EMBEDDING if levels else 0
+        self.embed = None
+        if levels:
+            self.embed = nn.Sequential(
+                nn.Linear(2 * FREQUENCIES, EMBEDDING), nn.SiLU(), nn.Linear(EMBEDDING, EMBEDDING), nn.SiLU()
+            )
+        frequencies = torch.exp(torch.linspace(math.log(0.5), math.log(50), FREQUENCIES))
+        self.register_buffer("frequencies", frequencies, persistent=False)
+        stages = [nn.ModuleList(Block(w, embedding) for _ in range(n)) for w, n in zip(widths, depths, strict=True)]
+        self.head = nn.Conv2d(channels * unshuffle**2, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(stages)
+        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False))
+        self.grow = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in zip(widths, widths[1:], strict=False))
+        self.up = nn.ModuleList(
+            nn.ModuleList(Block(w, embedding) for _ in range(n))
+            for w, n in zip(widths[:-1], depths[:-1], strict=True)
+        )
+        self.tail = nn.Conv2d(widths[0], 3 * unshuffle**2, 3, padding=1)
+        nn.init.zeros_(self.tail.weight)
+        nn.init.zeros_(self.tail.bias)
+
+    def forward(self, x: Tensor, level: Tensor | None = None) -> Tensor:
+        """x (N, C, H, W); level (N,) in the units of x, where the network is told one."""
+        return on_multiple(self._run, x, self.multiple, level)
+
+    def _run(self, x: Tensor, level: Tensor | None) -> Tensor:
+        e = None
+        if self.embed is not None:
+            e = self.embed(sinusoids(level.clamp(*LEVEL_RANGE).log() / 4, self.frequencies))
+        h = self.head(F.pixel_unshuffle(x, self.unshuffle))
+        skips = []
+        for k, blocks in enumerate(self.down):
+            for block in blocks:
+                h = block(h, e)
+            if k < len(self.shrink):
+                skips.append(h)
+                h = self.shrink[k](h)
+        for k in reversed(range(len(self.up))):
+            h = F.pixel_shuffle(self.grow[k](h), 2) + skips[k]
+            for block in self.up[k]:
+                h = block(h, e)
+        return F.pixel_shuffle(self.tail(h), self.unshuffle)
+
+
+class CompactModel(nn.Module):
+    """Predictor g and residual denoiser D, with the two deviations that precondition D.
+
+    sd        deviation of x0 - g(y) over the training set, measured while training
+    data_sd   the same of x0 itself: takes the place of sd where the condition is dropped (y = g = 0)
+    """
+
+    def __init__(self, predictor: CompactUNet, denoiser: CompactUNet):
+        super().__init__()
+        self.predictor = predictor
+        self.denoiser = denoiser
+        self.register_buffer("sd", torch.tensor(0.15))
+        self.register_buffer("data_sd", torch.tensor(0.5))
+
+    def predict(self, y: Tensor) -> Tensor:
+        """g(y) = y + network(y): the picture without any sampling. y (N, 3, H, W) in [-1, 1]."""
+        return y + self.predictor(y).float()
+
+    def denoise(self, u: Tensor, level: Tensor, g: Tensor, y: Tensor) -> Tensor:
+        """D(u, level, g, y), the expected clean picture. u, g, y (N, 3, H, W); level (N,) > 0."""
+        raw = self.denoiser(self.network_input(u, level, g, y), level)
+        return self.estimate(raw.float(), u, level, g)
+
+    def network_input(self, u: Tensor, level: Tensor, g: Tensor, y: Tensor, sd: Tensor | None = None) -> Tensor:
+        """What F sees: [(u - g)/d, g, y], (N, 9, H, W)."""
+        _, _, d = self._spreads(level, sd)
+        return torch.cat([(u - g) / d, g, y], dim=1)
+
+    def estimate(self, raw: Tensor, u: Tensor, level: Tensor, g: Tensor, sd: Tensor | None = None) -> Tensor:
+        """D from F's raw output: g + (sd^2/d^2)(u - g) + (level sd/d) raw."""
+        level, sd, d = self._spreads(level, sd)
+        return g + (sd / d) ** 2 * (u - g) + level * sd / d * raw
+
+    def target(self, x0: Tensor, u: Tensor, level: Tensor, g: Tensor, sd: Tensor | None = None) -> Tensor:
+        """The raw output that would make the estimate equal x0."""
+        level, sd, d = self._spreads(level, sd)
+        return (x0 - g - (sd / d) ** 2 * (u - g)) * d / (level * sd)
+
+    def _spreads(self, level: Tensor, sd: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        level = level.reshape(-1, 1, 1, 1)
+        sd = self.sd if sd is None else sd.reshape(-1, 1, 1, 1)
+        return level, sd, (level**2 + sd**2).sqrt()
+
+
+PREDICTORS: Mapping[int, dict[str, Any]] = {  # by unshuffle: where pixels are known 4 x 4 at a time, stay there
+    4: dict(unshuffle=4, widths=(64,), depths=(24,)),
+    2: dict(unshuffle=2, widths=(64, 96, 128), depths=(2, 2, 4)),
+}
+DENOISER: Mapping[str, Any] = dict(unshuffle=2, widths=(32, 64, 128), depths=(2, 2, 4))
+
+
+def new(unshuffle: int) -> CompactModel:
+    """An untrained compact model with the shipped sizes."""
+    return CompactModel(CompactUNet(3, **PREDICTORS[unshuffle]), CompactUNet(9, **DENOISER, levels=True))
+
+
+def _unet(state: StateDict, prefix: str) -> CompactUNet:
+    head, tail = state[f"{prefix}head.weight"], state[f"{prefix}tail.weight"]
+    unshuffle = math.isqrt(tail.shape[0] // 3)
+    stages = count(state, f"{prefix}down.", ".0.enter.weight")
+    widths = [state[f"{prefix}down.{k}.0.enter.weight"].shape[0] for k in range(stages)]
+    depths = [count(state, f"{prefix}down.{k}.", ".enter.weight") for k in range(stages)]
+    levels = f"{prefix}embed.0.weight" in state
+    return CompactUNet(head.shape[1] // unshuffle**2, unshuffle, widths, depths, levels=levels)
+
+
+def build(state: StateDict, config: Mapping[str, Any]) -> CompactModel:
+    """The module whose parameters have the names and shapes of `state`; weights not filled in."""
+    return CompactModel(_unet(state, "predictor."), _unet(state, "denoiser."))
+
+
+ARCHITECTURE = Architecture(
+    key="compact", signature=("predictor.head.weight", "denoiser.embed.0.weight", "sd"), build=build
+)

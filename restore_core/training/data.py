@@ -1,0 +1,87 @@
+"""Photographs in memory, cropped and damaged on the fly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from restore_core.degradations import Task
+from restore_core.errors import SettingsError
+from restore_core.images import resize
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+HELD_OUT = 40  # every 40th photograph is kept for validation
+
+
+def read_folder(folder: Path, smallest: int) -> dict[str, np.ndarray]:
+    """Every picture of `folder` with both sides of `smallest` pixels or more: name -> uint8 (H, W, 3) RGB."""
+    if not folder.is_dir():
+        raise SettingsError(f"{folder} is not a folder, so there is nothing to train on. Give --data a folder of photos.")
+    pictures = {}
+    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES):
+        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if bgr is not None and min(bgr.shape[:2]) >= smallest:
+            pictures[path.name] = np.ascontiguousarray(bgr[:, :, ::-1])
+    if len(pictures) < 2:
+        raise SettingsError(
+            f"{folder} holds {len(pictures)} pictures of {smallest} pixels or more a side, and training needs at "
+            f"least 2 (JPEG, PNG, WebP, BMP or TIFF). Choose another folder or a smaller --crop."
+        )
+    return pictures
+
+
+def split(pictures: dict[str, np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """(training, validation): every HELD_OUT-th picture by name is held out, and never fewer than one."""
+    names = sorted(pictures)
+    held = set(names[::HELD_OUT])
+    return [pictures[n] for n in names if n not in held], [pictures[n] for n in names if n in held]
+
+
+def to_tensor(picture: np.ndarray) -> Tensor:
+    """uint8 (H, W, 3) to float32 (1, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
+
+
+class Crops:
+    """Endless random batches (clean, degraded), both (batch, 3, size, size) in [-1, 1].
+
+    Half of the crops are the busier of two candidates (larger deviation), because most places of a photograph are
+    smooth. A degraded picture that is smaller is brought to the clean one's size by bicubic interpolation.
+    """
+
+    def __init__(self, pictures: list[np.ndarray], task: Task, batch: int, size: int, generator: torch.Generator):
+        self.pictures, self.task, self.batch, self.size, self.generator = pictures, task, batch, size, generator
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            yield self._stack(self._pair() for _ in range(self.batch))
+
+    def _stack(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        clean, degraded = zip(*pairs, strict=True)
+        return torch.cat(clean) * 2 - 1, torch.cat(degraded) * 2 - 1
+
+    def _integer(self, below: int) -> int:
+        return int(torch.randint(below, (), generator=self.generator))
+
+    def _candidate(self) -> np.ndarray:
+        picture = self.pictures[self._integer(len(self.pictures))]
+        side = self.size + 2 * self.task.margin
+        top = self._integer(picture.shape[0] - side + 1)
+        left = self._integer(picture.shape[1] - side + 1)
+        return picture[top : top + side, left : left + side]
+
+    def _pair(self) -> tuple[Tensor, Tensor]:
+        crop = self._candidate()
+        if self._integer(2):
+            crop = max(crop, self._candidate(), key=lambda c: float(c[::2, ::2, 1].std()))
+        clean = to_tensor(np.rot90(crop[:, :: 1 - 2 * self._integer(2)], self._integer(4)))
+        degraded = self.task(clean, self.task.draw(self.generator), self.generator)
+        m = self.task.margin
+        inner = slice(m, m + self.size)
+        degraded = resize(degraded, clean.shape[-2:]).clamp(0, 1)
+        return clean[..., inner, inner], degraded[..., inner, inner]
