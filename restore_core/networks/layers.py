@@ -1,12 +1,13 @@
-"""Small parts that several networks share: padding to a multiple, sinusoids of a number."""
+"""Small parts that several networks share: padding to a multiple, sinusoids of a number, channel norms."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
@@ -23,7 +24,7 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
 
 
 def on_multiple(network: Callable[..., Tensor], x: Tensor, multiple: int, *args: Tensor | None) -> Tensor:
-    """network(x, *args) for a network that needs sides divisible by `multiple`; padded before, cropped after."""
+    """network(x, *args) for a network that needs sides divisible by `multiple`: pad, run, crop."""
     return network(pad_to_multiple(x, multiple), *args)[..., : x.shape[-2], : x.shape[-1]]
 
 
@@ -31,3 +32,39 @@ def sinusoids(value: Tensor, frequencies: Tensor) -> Tensor:
     """[sin(v f_i), cos(v f_i)] of value (N,) and frequencies (K,): (N, 2K)."""
     angle = value[:, None] * frequencies
     return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+def per_image(value: Tensor | float, x: Tensor) -> Tensor:
+    """A number for every image of x (N, C, H, W), or one for all: float32 (N,) on x's device."""
+    return torch.as_tensor(value, dtype=torch.float32, device=x.device).reshape(-1).expand(x.shape[0])
+
+
+class SinusoidalEmbedding(nn.Module):
+    """v (N,) -> [sin(v f_i), cos(v f_i)], f_i = 10000^(-i/last), i < width/2: (N, width).
+
+    Vaswani et al. 2017, section 3.5. `last` is the index at which 10000^-1 is reached: width/2 in most
+    networks, width/2 - 1 in some. `persistent`: whether published files list the frequencies.
+    """
+
+    def __init__(self, width: int, last: int, *, persistent: bool = False):
+        super().__init__()
+        frequencies = torch.exp(torch.arange(width // 2) * (-math.log(10000) / last))
+        self.register_buffer("inv_freq", frequencies, persistent=persistent)
+
+    def forward(self, value: Tensor) -> Tensor:
+        return sinusoids(value.float(), self.inv_freq)
+
+
+class ChannelNorm(nn.Module):
+    """(x - mean)/sqrt(var + 1e-5) g over the channels of each pixel, x (N, C, H, W); computed in float32.
+
+    IR-SDE's code raises the 1e-5 to 1e-3 in half precision, which makes another network of it: not here.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.g = nn.Parameter(torch.ones(1, width, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        var, mean = torch.var_mean(x.float(), dim=1, correction=0, keepdim=True)
+        return (x - mean) * (var + 1e-5).rsqrt() * self.g
