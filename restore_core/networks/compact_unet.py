@@ -130,30 +130,36 @@ class CompactModel(nn.Module):
         """g(y) = y + network(y): the picture without any sampling. y (N, 3, H, W) in [-1, 1]."""
         return y + self.predictor(y).float()
 
-    def denoise(self, u: Tensor, level: Tensor, g: Tensor, y: Tensor) -> Tensor:
-        """D(u, level, g, y), the expected clean picture. u, g, y (N, 3, H, W); level (N,) > 0."""
-        raw = self.denoiser(self.network_input(u, level, g, y), level)
-        return self.estimate(raw.float(), u, level, g)
+    def denoise(self, r: Tensor, a: Tensor, s: Tensor, g: Tensor, y: Tensor) -> Tensor:
+        """D, the expected clean picture, seen from the state of any process: r = x - b anchor - a g = a (u - g).
 
-    def network_input(self, u: Tensor, level: Tensor, g: Tensor, y: Tensor, sd: Tensor | None = None) -> Tensor:
-        """What F sees: [(u - g)/d, g, y], (N, 9, H, W)."""
-        _, _, d = self._spreads(level, sd)
-        return torch.cat([(u - g) / d, g, y], dim=1)
+        r, g, y (N, 3, H, W); a, s (N,) or 0-d, s > 0. Written in r rather than u, so that a = 0 is no exception.
+        """
+        a, s = (torch.as_tensor(c).to(r).reshape(-1, 1, 1, 1) for c in (a, s))
+        level = (s / a).clamp(max=LEVEL_RANGE[1]).reshape(-1).expand(len(r))
+        raw = self.denoiser(self.network_input(r, a, s, g, y, self.sd), level).float()
+        return self.estimate(raw, r, a, s, g, self.sd)
 
-    def estimate(self, raw: Tensor, u: Tensor, level: Tensor, g: Tensor, sd: Tensor | None = None) -> Tensor:
-        """D from F's raw output: g + (sd^2/d^2)(u - g) + (level sd/d) raw."""
-        level, sd, d = self._spreads(level, sd)
-        return g + (sd / d) ** 2 * (u - g) + level * sd / d * raw
+    @staticmethod
+    def network_input(r: Tensor, a: Tensor, s: Tensor, g: Tensor, y: Tensor, sd: Tensor) -> Tensor:
+        """What F sees, (N, 9, H, W): [r/n, g, y] with n = a d = sqrt(s^2 + a^2 sd^2)."""
+        return torch.cat([r / _spread(a, s, sd), g, y], dim=1)
 
-    def target(self, x0: Tensor, u: Tensor, level: Tensor, g: Tensor, sd: Tensor | None = None) -> Tensor:
+    @staticmethod
+    def estimate(raw: Tensor, r: Tensor, a: Tensor, s: Tensor, g: Tensor, sd: Tensor) -> Tensor:
+        """D from F's raw output: g + (a sd^2/n^2) r + (s sd/n) raw."""
+        n = _spread(a, s, sd)
+        return g + a * (sd / n) ** 2 * r + s * sd / n * raw
+
+    @staticmethod
+    def target(x0: Tensor, r: Tensor, a: Tensor, s: Tensor, g: Tensor, sd: Tensor) -> Tensor:
         """The raw output that would make the estimate equal x0."""
-        level, sd, d = self._spreads(level, sd)
-        return (x0 - g - (sd / d) ** 2 * (u - g)) * d / (level * sd)
+        n = _spread(a, s, sd)
+        return (x0 - g - a * (sd / n) ** 2 * r) * n / (s * sd)
 
-    def _spreads(self, level: Tensor, sd: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        level = level.reshape(-1, 1, 1, 1)
-        sd = self.sd if sd is None else sd.reshape(-1, 1, 1, 1)
-        return level, sd, (level**2 + sd**2).sqrt()
+
+def _spread(a: Tensor, s: Tensor, sd: Tensor) -> Tensor:
+    return (s**2 + a**2 * sd**2).sqrt()
 
 
 PREDICTORS: Mapping[int, dict[str, Any]] = {  # by unshuffle: where pixels are known 4 x 4 at a time, stay there

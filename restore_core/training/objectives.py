@@ -27,9 +27,10 @@ def denoiser_loss(
     n = len(x0)
     level = torch.exp(LOG_LEVEL_MEAN + LOG_LEVEL_STD * torch.randn(n, generator=generator)).to(x0)
     z = torch.randn(x0.shape, generator=generator).to(x0)
-    kept = (torch.rand(n, generator=generator) >= drop).to(x0)
+    kept = (torch.rand(n, generator=generator) >= drop).to(x0).reshape(-1, 1, 1, 1)
     sd = kept * model.sd + (1 - kept) * model.data_sd
-    y, g = y * kept[:, None, None, None], g.detach() * kept[:, None, None, None]
-    u = x0 + level[:, None, None, None] * z
-    raw = model.denoiser(model.network_input(u, level, g, y, sd), level).float()
-    return (raw - model.target(x0, u, level, g, sd)).square().mean()
+    y, g = y * kept, g.detach() * kept
+    s, a = level.reshape(-1, 1, 1, 1), torch.ones_like(kept)
+    r = x0 + s * z - g
+    raw = model.denoiser(model.network_input(r, a, s, g, y, sd), level).float()
+    return (raw - model.target(x0, r, a, s, g, sd)).square().mean()

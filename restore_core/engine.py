@@ -1,0 +1,222 @@
+"""The streaming loop: a Problem and Settings in, Frames out. The engine knows no method and a method knows no engine.
+
+    for frame in restore(problem, settings):
+        show(frame.estimate)          # decoded only because somebody looks
+    result = frame.result
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from restore_core.devices import autocast
+from restore_core.errors import Cancelled, SettingsError
+from restore_core.problem import Problem
+from restore_core.processes import Prediction
+from restore_core.samplers import SAMPLERS, Draw, Sampler, Step, time_grid
+from restore_core.settings import Settings
+from restore_core.tiling import tile_size, tiled
+
+
+class Noise:
+    """Seeded standard normals, drawn on the CPU so that every device gets the same numbers.
+
+    A batch of n takes the seeds seed, seed + 1, ...: each picture's noise is its own, whatever the batch's size.
+    """
+
+    def __init__(self, seed: int):
+        self.seed = seed
+        self._generators: list[torch.Generator] = []
+
+    def __call__(self, like: Tensor) -> Tensor:
+        while len(self._generators) < len(like):
+            seed = self.seed + len(self._generators)
+            self._generators.append(torch.Generator().manual_seed(seed))
+        draws = [torch.randn(like.shape[1:], generator=g) for g in self._generators[: len(like)]]
+        return torch.stack(draws).to(device=like.device, dtype=like.dtype)
+
+
+class RunningMean:
+    """Mean and spread of pictures that come one by one (Welford 1962), without keeping them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._mean: Tensor | None = None
+        self._squares: Tensor | None = None
+
+    def add(self, image: Tensor) -> None:
+        """Take one picture in."""
+        if self._mean is None or self._squares is None:
+            self._mean, self._squares = torch.zeros_like(image), torch.zeros_like(image)
+        self.count += 1
+        away = image - self._mean
+        self._mean = self._mean + away / self.count
+        self._squares = self._squares + away * (image - self._mean)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean so far."""
+        if self._mean is None:
+            raise SettingsError("There is no picture yet to take a mean of. Add one first.")
+        return self._mean
+
+    @property
+    def spread(self) -> Tensor | None:
+        """Deviation per pixel and channel (n - 1 in the denominator); None before the second picture."""
+        return (self._squares / (self.count - 1)).sqrt() if self.count > 1 else None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One moment of a run. Pictures are RGB in [0, 1] and are decoded when first looked at.
+
+    index, total     frames of the whole run, all samples counted: index runs from 0 to total - 1
+    seconds, calls   since the start of the run; calls of the network (a picture in tiles counts once)
+    sample, samples  which run of how many
+    """
+
+    step: Step
+    index: int
+    total: int
+    seconds: float
+    calls: int
+    problem: Problem
+    sample: int = 0
+    samples: int = 1
+    average: RunningMean | None = None
+
+    @cached_property
+    def image(self) -> Tensor:
+        """x_t."""
+        return self._show(self.step.x)
+
+    @cached_property
+    def estimate(self) -> Tensor:
+        """The guess of x0 at this moment."""
+        return self._show(self.step.prediction.x0)
+
+    @property
+    def done(self) -> bool:
+        """Whether this is the last frame of the whole run."""
+        return self.index == self.total - 1
+
+    @cached_property
+    def result(self) -> Tensor:
+        """The picture to keep: the mean of the samples that have ended, or the present guess before the first has."""
+        if self.average is not None and self.average.count:
+            return self.average.mean
+        return self.problem.decode(self.step.prediction.x0)
+
+    @property
+    def spread(self) -> Tensor | None:
+        """Deviation of the samples per pixel; None where there were fewer than two."""
+        return self.average.spread if self.average is not None else None
+
+    def _show(self, x: Tensor) -> Tensor:
+        if self.step.t.item() == 0 or self.problem.preview is None:
+            return self.problem.decode(x)
+        return self.problem.preview(x)
+
+
+def never() -> bool:
+    """The stop that does not come."""
+    return False
+
+
+class _Caller:
+    """problem.denoise with tiles, precision, a count of calls and an ear for `stop`."""
+
+    def __init__(self, problem: Problem, settings: Settings, stop: Callable[[], bool]):
+        self.problem, self.settings, self.stop, self.calls = problem, settings, stop, 0
+        self.tile = tile_size(settings.tile, *problem.anchor.shape[-2:])
+
+    def __call__(self, x: Tensor, t: Tensor) -> Prediction:
+        raw = self._raw(x, t)
+        self.calls += 1
+        return self.problem.read(x, t, raw)
+
+    def _raw(self, x: Tensor, t: Tensor) -> Tensor:
+        if not self.tile:
+            return self._one(x, t, self.problem.cond)
+        overlap, multiple = self.settings.overlap, self.problem.multiple
+        run = lambda part, cond: self._one(part, t, cond)  # noqa: E731  binds t
+        return tiled(run, x, self.problem.cond, tile=self.tile, overlap=overlap, multiple=multiple)
+
+    def _one(self, x: Tensor, t: Tensor, cond) -> Tensor:
+        if self.stop():
+            raise Cancelled("The run was stopped. The last guess is kept.")
+        with autocast(x.device, self.settings.precision):
+            return self.problem.network(x, t, cond).float()
+
+
+def times_of(problem: Problem, settings: Settings) -> Tensor:
+    """The run's time grid: float64, descending, 0 last."""
+    start = settings.strength * problem.process.steps
+    if settings.spacing != "paper":
+        return time_grid(problem.process, settings.steps, settings.spacing, start=start, whole=problem.whole)
+    if problem.times is not None:
+        return problem.times(settings.steps)
+    return time_grid(problem.process, settings.steps, "uniform", start=start, whole=problem.whole)
+
+
+def start_of(problem: Problem, settings: Settings, t: Tensor, noise: Draw) -> Tensor:
+    """x at the first time: the prior, or a x0 + b y + s z about the guess (the anchor where there is none)."""
+    z = noise(problem.anchor)
+    if settings.strength == 1 and not problem.from_guess:
+        return problem.process.prior(problem.anchor, z)
+    guess = problem.anchor if problem.guess is None else problem.guess
+    return problem.process.diffuse(guess, problem.anchor, t, z)
+
+
+def _sampler(settings: Settings) -> tuple[Sampler, dict]:
+    if settings.sampler not in SAMPLERS:
+        raise SettingsError(
+            f"There is no sampler called '{settings.sampler}', so nothing can run. Choose one of {', '.join(SAMPLERS)}."
+        )
+    chosen = SAMPLERS[settings.sampler]
+    options = {o.key: o.check(settings.options.get(o.key, o.default)) for o in chosen.options}
+    return chosen, options
+
+
+@torch.no_grad()
+def restore(
+    problem: Problem, settings: Settings, *, stop: Callable[[], bool] = never, noise: Draw | None = None
+) -> Iterator[Frame]:
+    """Restore, one Frame before each step and one at the end of each sample.
+
+    stop    asked before every network call (and every tile); when true, Cancelled is raised at once
+    noise   replaces the seeded noise of a single sample (golden tests, the same noise for several runs)
+    Sampling takes place in the caller's thread, between one frame and the next.
+    """
+    sampler, options = _sampler(settings)
+    times = times_of(problem, settings)
+    total = len(times) * settings.samples
+    denoise, average, began = _Caller(problem, settings, stop), RunningMean(), time.perf_counter()
+    index = 0
+    for sample in range(settings.samples):
+        draw = noise or Noise(settings.seed + sample)
+        x = start_of(problem, settings, times[0], draw)
+        for step in sampler.run(problem.process, denoise, x, problem.anchor, times, draw, **options):
+            if step.t.item() == 0:
+                average.add(problem.decode(step.x))
+            seconds = time.perf_counter() - began
+            yield Frame(
+                step, index, total, seconds, denoise.calls, problem, sample, settings.samples, average
+            )
+            index += 1
+
+
+def finish(frames: Iterator[Frame]) -> Frame:
+    """Run to the end and return the last frame."""
+    last = None
+    for frame in frames:
+        last = frame
+    if last is None:
+        raise SettingsError("The run had no step, so there is no result. Choose at least one step.")
+    return last

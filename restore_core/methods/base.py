@@ -1,0 +1,132 @@
+"""What a method tells of itself, and what it does: pose one picture as a Problem."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from restore_core.errors import SettingsError
+from restore_core.problem import Problem
+from restore_core.samplers import SAMPLERS
+from restore_core.settings import Option, Settings
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One published or shipped set of weights.
+
+    task      the damage it undoes, a key of degradations.TASKS or of the published work
+    weights   role -> key in the catalogue, e.g. {"network": "resshift/realsr-x4-v3", "autoencoder": "resshift/vq-f4"}
+    scale     how much larger the result is than the input
+    config    the numbers of this variant: schedule, ranges
+    """
+
+    key: str
+    label: str
+    task: str
+    weights: Mapping[str, str]
+    scale: int = 1
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A position of the faithful-to-vivid slider: what it changes in the defaults."""
+
+    word: str
+    sentence: str
+    changes: Mapping[str, Any]
+
+
+PRESET_WORDS: tuple[tuple[str, str], ...] = (
+    ("Most faithful", "Closest to what the camera saw. May stay soft."),
+    ("Faithful", "Little is invented."),
+    ("Balanced", "A good start."),
+    ("Crisp", "Sharper. Fine texture may be redrawn."),
+    ("Most vivid", "Sharpest. Details, letters and faces may be invented."),
+)
+
+
+def presets(*changes: Mapping[str, Any]) -> tuple[Preset, ...]:
+    """The five positions with their words, from what each changes."""
+    return tuple(Preset(w, s, c) for (w, s), c in zip(PRESET_WORDS, changes, strict=True))
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the interface, the command line and the README say of a method.
+
+    defaults   Settings fields and options by key: sampler, steps, spacing, eta, noise, ...
+    presets    five positions from faithful to vivid; the middle one changes nothing
+    """
+
+    key: str
+    title: str
+    paper: str
+    summary: str
+    variants: tuple[Variant, ...]
+    options: tuple[Option, ...]
+    defaults: Mapping[str, Any]
+    presets: tuple[Preset, ...]
+
+    def variant(self, key: str) -> Variant:
+        """The variant called `key`."""
+        for variant in self.variants:
+            if variant.key == key:
+                return variant
+        known = ", ".join(v.key for v in self.variants)
+        raise SettingsError(f"{self.title} has no weights called '{key}'. Choose one of {known}.")
+
+    def variant_for(self, task: str) -> Variant:
+        """The first variant that undoes `task`."""
+        for variant in self.variants:
+            if variant.task == task:
+                return variant
+        known = ", ".join(dict.fromkeys(v.task for v in self.variants))
+        raise SettingsError(f"{self.title} has no weights for the task '{task}'. Choose one of {known}.")
+
+    def settings(self, variant: str, preset: int = 2, **changes: Any) -> Settings:
+        """The method's defaults, moved by a preset, then by `changes` (Settings fields or option keys)."""
+        if not 0 <= preset < len(self.presets):
+            raise SettingsError(f"There is no preset {preset}. Choose 0 (most faithful) to 4 (most vivid).")
+        wanted = {**self.defaults, **self.presets[preset].changes}
+        wanted |= {key: value for key, value in changes.items() if value is not None}
+        own = {f.name for f in fields(Settings)}
+        options = {key: value for key, value in wanted.items() if key not in own}
+        chosen = {key: value for key, value in wanted.items() if key in own and key != "options"}
+        chosen["options"] = options | dict(wanted.get("options", {}))
+        return self.checked(Settings(method=self.key, variant=variant, **chosen))
+
+    def checked(self, settings: Settings) -> Settings:
+        """The same settings with every option of the method and sampler present and in range, unknown ones refused."""
+        if settings.sampler not in SAMPLERS:
+            raise SettingsError(
+                f"There is no sampler called '{settings.sampler}'. Choose one of {', '.join(SAMPLERS)}."
+            )
+        own, steppers = {o.key: o for o in self.options}, {o.key: o for o in SAMPLERS[settings.sampler].options}
+        elsewhere = {o.key for s in SAMPLERS.values() for o in s.options}
+        unknown = sorted(set(settings.options) - set(own) - elsewhere)
+        if unknown:
+            raise SettingsError(
+                f"{self.title} has no option called {', '.join(unknown)}. It has: {', '.join([*own, *steppers])}."
+            )
+        self.variant(settings.variant)
+        options = {key: o.check(settings.options.get(key, o.default)) for key, o in (own | steppers).items()}
+        return Settings(**(settings.to_json() | {"options": options}))
+
+
+class Method(ABC):
+    """One paper with one set of weights, loaded."""
+
+    card: ClassVar[Card]
+
+    def __init__(self, variant: Variant, modules: Mapping[str, nn.Module]):
+        self.variant, self.modules = variant, modules
+
+    @abstractmethod
+    def pose(self, image: Tensor, settings: Settings) -> Problem:
+        """image (1, 3, H, W), RGB in [0, 1], on the networks' device -> Problem with result scale x H by scale x W."""

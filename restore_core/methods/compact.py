@@ -1,0 +1,84 @@
+"""The compact denoiser under any process: what DvSR's, SR3's, ResShift's and IR-SDE's compact variants share.
+
+Process space is RGB in [-1, 1]. y is the degraded picture brought to the result's size, g = g(y) the predictor's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from restore_core.devices import autocast
+from restore_core.images import resize
+from restore_core.methods.base import Variant
+from restore_core.networks.compact_unet import CompactModel
+from restore_core.problem import Problem
+from restore_core.processes import Process
+from restore_core.settings import Settings
+from restore_core.tiling import tile_size, tiled
+
+VARIANTS: tuple[Variant, ...] = (
+    Variant("compact-deblur", "Compact, blur", "deblur", {"network": "compact/deblur"}),
+    Variant("compact-sr4", "Compact, four times larger", "sr4", {"network": "compact/sr4"}, scale=4),
+    Variant("compact-denoise", "Compact, noise", "denoise", {"network": "compact/denoise"}),
+)
+MULTIPLE = 32  # tiles begin on the coarsest grid of the networks
+
+
+def to_signed(image: Tensor) -> Tensor:
+    """[0, 1] -> [-1, 1]."""
+    return image * 2 - 1
+
+
+def to_image(x: Tensor) -> Tensor:
+    """[-1, 1] -> [0, 1], clipped."""
+    return ((x + 1) / 2).clamp(0, 1)
+
+
+@torch.no_grad()
+def predict(model: CompactModel, y: Tensor, settings: Settings) -> Tensor:
+    """g(y), in tiles where the picture is large."""
+    tile = tile_size(settings.tile, *y.shape[-2:])
+    with autocast(y.device, settings.precision):
+        if not tile:
+            return model.predict(y)
+        run = lambda part, cond: model.predict(part)  # noqa: E731
+        return tiled(run, y, {}, tile=tile, overlap=max(64, settings.overlap), multiple=MULTIPLE)
+
+
+def pose(
+    model: CompactModel,
+    image: Tensor,
+    settings: Settings,
+    scale: int,
+    process: Process,
+    *,
+    anchor: Literal["zero", "degraded", "predicted"],
+    from_guess: bool = False,
+) -> Problem:
+    """One picture as a Problem: the same predictor and denoiser, whatever the process and its anchor."""
+    height, width = image.shape[-2:]
+    y = to_signed(resize(image, (height * scale, width * scale)).clamp(0, 1))
+    g = predict(model, y, settings)
+    anchors = {"zero": torch.zeros_like(y), "degraded": y, "predicted": g}
+
+    def network(x: Tensor, t: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
+        a, b, s = process.marginal(t)
+        return model.denoise(x - b * cond["anchor"] - a * cond["g"], a, s, cond["g"], cond["y"])
+
+    return Problem(
+        process=process,
+        network=network,
+        predicts="x0",
+        anchor=anchors[anchor],
+        cond={"y": y, "g": g, "anchor": anchors[anchor]},
+        encode=to_signed,
+        decode=to_image,
+        guess=g,
+        from_guess=from_guess,
+        clip=1.0,
+        multiple=MULTIPLE,
+    )

@@ -1,0 +1,61 @@
+"""What a method hands to the engine: one degraded picture, posed as a process, a network and an anchor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor
+
+from restore_core.processes import Prediction, Process
+
+Network = Callable[[Tensor, Tensor, Mapping[str, Tensor]], Tensor]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """All that is needed to restore one picture.
+
+    process     x_t = a x0 + b y + s eps
+    network     (x_t, t, cond) -> raw output, (N, C, H, W)
+    predicts    what the raw output is: "x0", "eps" or "v"
+    anchor      y in the process's space (zeros where the process has none)
+    cond        what else the network sees; 4-d entries of the anchor's height and width, or whole multiples, are cropped
+                along with a tile
+    encode      RGB in [0, 1] -> process space;   decode: process space -> RGB in [0, 1], cropped to the true size
+    preview     a cheaper decode for frames on the way; None: decode
+    guess       a first x0 in the process's space, for runs that start from a noised guess
+    from_guess  whether a run at full strength starts there too (mean a_T guess + b_T y instead of the prior's)
+    clip        limit of |x0|; eps is derived again after clipping
+    times       the paper's own time grid, for spacing "paper"; None: one step an index
+    whole       the network knows whole times only
+    multiple    tiles begin at multiples of this
+    """
+
+    process: Process
+    network: Network
+    predicts: Literal["x0", "eps", "v"]
+    anchor: Tensor
+    encode: Callable[[Tensor], Tensor]
+    decode: Callable[[Tensor], Tensor]
+    cond: Mapping[str, Tensor] = field(default_factory=dict)
+    preview: Callable[[Tensor], Tensor] | None = None
+    guess: Tensor | None = None
+    from_guess: bool = False
+    clip: float | None = None
+    times: Callable[[int], Tensor] | None = None
+    whole: bool = False
+    multiple: int = 1
+
+    def denoise(self, x: Tensor, t: Tensor) -> Prediction:
+        """The network's guess at (x, t), clipped."""
+        return self.read(x, t, self.network(x, t, self.cond))
+
+    def read(self, x: Tensor, t: Tensor, raw: Tensor) -> Prediction:
+        """A raw output as a Prediction: |x0| <= clip and eps derived again from the clipped guess."""
+        convert = {"x0": self.process.from_x0, "eps": self.process.from_eps, "v": self.process.from_v}
+        p = convert[self.predicts](x, self.anchor, t, raw)
+        if self.clip is None:
+            return p
+        return self.process.from_x0(x, self.anchor, t, p.x0.clamp(-self.clip, self.clip))

@@ -1,0 +1,96 @@
+"""A network on overlapping windows, blended: its raw output for a picture that is too large to see at once.
+
+Blending acts on the raw output, before any sampling step: there is one state and one noise for the whole picture, so
+frames show the whole picture evolve and no seam has noise of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+AUTO_ABOVE = 1_500_000  # pixels of the process's space above which tiles are used by themselves
+AUTO_TILE = 768
+
+
+def tile_size(asked: int | None, height: int, width: int) -> int:
+    """The side to use, 0 for none: as asked, or AUTO_TILE where the picture is large and nothing was asked."""
+    if asked is None:
+        asked = AUTO_TILE if height * width > AUTO_ABOVE else 0
+    return asked if 0 < asked < max(height, width) else 0
+
+
+def starts(length: int, tile: int, overlap: int, multiple: int = 1) -> list[int]:
+    """Where windows of `tile` begin so that they cover `length`, neighbours sharing at least `overlap`.
+
+    Every start divides by `multiple`; the last window may be cut by the end of the picture.
+    """
+    if tile >= length:
+        return [0]
+    stride = max(multiple, (tile - overlap) // multiple * multiple)
+    last = -(-(length - tile) // multiple) * multiple
+    return [*range(0, last, stride), last]
+
+
+def ramp(size: int, overlap: int, first: bool, last: bool) -> Tensor:
+    """Weights of one window along one side, (size,): up over the overlap, flat, down; never 0; flat at the border."""
+    rise = (torch.arange(1, overlap + 1, dtype=torch.float32) - 0.5) / max(1, overlap)
+    weight = torch.ones(size)
+    reach = min(overlap, size)
+    if not first:
+        weight[:reach] *= rise[:reach]
+    if not last:
+        weight[size - reach :] *= rise.flip(0)[overlap - reach :]
+    return weight
+
+
+def windows(height: int, width: int, tile: int, overlap: int, multiple: int) -> Iterator[tuple[slice, slice, Tensor]]:
+    """(rows, columns, weight) of each window, left to right and top to bottom."""
+    rows, columns = starts(height, tile, overlap, multiple), starts(width, tile, overlap, multiple)
+    for i, top in enumerate(rows):
+        bottom = min(top + tile, height)
+        down = ramp(bottom - top, overlap, i == 0, i == len(rows) - 1)
+        for j, left in enumerate(columns):
+            right = min(left + tile, width)
+            across = ramp(right - left, overlap, j == 0, j == len(columns) - 1)
+            yield slice(top, bottom), slice(left, right), down[:, None] * across
+
+
+def tiled(
+    network: Callable[[Tensor, Mapping[str, Tensor]], Tensor],
+    x: Tensor,
+    cond: Mapping[str, Tensor],
+    *,
+    tile: int,
+    overlap: int,
+    multiple: int = 1,
+) -> Tensor:
+    """network(x, cond) put together from windows of x (N, C, H, W); the output must have x's height and width.
+
+    Entries of `cond` that are pictures of x's size, or a whole number of times it, are cropped with the window.
+    """
+    height, width = x.shape[-2:]
+    total, weights = None, torch.zeros(height, width, device=x.device)
+    for rows, columns, weight in windows(height, width, tile, overlap, multiple):
+        part = {key: _crop(value, rows, columns, height, width) for key, value in cond.items()}
+        raw = network(x[..., rows, columns], part)
+        total = raw.new_zeros(*raw.shape[:2], height, width) if total is None else total
+        weight = weight.to(raw)
+        total[..., rows, columns] += weight * raw
+        weights[rows, columns] += weight
+    return total / weights
+
+
+def _crop(value: Tensor, rows: slice, columns: slice, height: int, width: int) -> Tensor:
+    if value.ndim != 4:
+        return value
+    times = value.shape[-2] // height
+    if times < 1 or value.shape[-2:] != (times * height, times * width):
+        return value
+    return value[..., _scaled(rows, times), _scaled(columns, times)]
+
+
+def _scaled(part: slice, times: int) -> slice:
+    return slice(part.start * times, part.stop * times)
