@@ -42,7 +42,10 @@ class Block(nn.Module):
     def __init__(self, width: int, width_out: int, groups: int, dropout: float = 0.0):
         super().__init__()
         self.block = nn.Sequential(
-            nn.GroupNorm(groups, width), nn.SiLU(), nn.Dropout(dropout), nn.Conv2d(width, width_out, 3, padding=1)
+            nn.GroupNorm(groups, width),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+            nn.Conv2d(width, width_out, 3, padding=1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -265,6 +268,10 @@ def build(state: StateDict, config: Mapping[str, Any]) -> SR3:
 
 ARCHITECTURE = Architecture(
     key="sr3-unet",
-    signature=("denoise_fn.downs.0.weight", "denoise_fn.mid.0.attn.qkv.weight", "denoise_fn.final_conv.block.3.weight"),
+    signature=(
+        "denoise_fn.downs.0.weight",
+        "denoise_fn.mid.0.attn.qkv.weight",
+        "denoise_fn.final_conv.block.3.weight",
+    ),
     build=build,
 )

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from golden_cases.compare import assert_close, assert_same_keys, fill, given
 
+from golden_cases.compare import assert_close, assert_same_keys, fill, given
 from restore_core.networks.sr3_unet import build
 
 
