@@ -1,0 +1,1 @@
+"""Weights: what exists (catalogue), where it lies (files), whose it is (match)."""
