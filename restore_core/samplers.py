@@ -259,7 +259,6 @@ def _by_level(forward: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tens
         ends = process.level(torch.tensor([top, min(1.0, top)], dtype=torch.float64))
         even = torch.linspace(*forward(ends).tolist(), steps, dtype=torch.float64)
         times = process.time_of(back(even))
-        times[0] = start
         if steps > 1:
             times[-1] = min(1.0, start)
         return times
@@ -301,7 +300,9 @@ def time_grid(
             f"{steps} steps were asked of a process with {process.steps}: this network was trained on {process.steps} "
             f"noise levels and knows none between them. Choose {process.steps} or fewer."
         )
-    times = GRIDS[spacing](process, steps, float(process.steps) if start is None else start)
+    start = float(process.steps) if start is None else start
+    times = GRIDS[spacing](process, steps, start)
+    times[0] = start  # exactly, whatever roots and logarithms left of it
     if whole:
         times = torch.unique(times.round().clamp(min=1)).flip(0)
     return torch.cat([times, torch.zeros(1, dtype=torch.float64)])

@@ -1,0 +1,34 @@
+"""Fixtures that several tests share."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from restore_core.processes import (
+    MeanReverting,
+    Process,
+    ResidualShifting,
+    VariancePreserving,
+    beta_schedule,
+    theta_schedule,
+)
+
+torch.set_num_threads(2)
+
+
+def all_processes() -> dict[str, Process]:
+    """One of each family, at the settings of the sampler specification's tables."""
+    return {
+        "vp": VariancePreserving(beta_schedule("linear", 1000, 1e-4, 2e-2)),
+        "vp-cosine": VariancePreserving(beta_schedule("cosine", 1000)),
+        "resshift": ResidualShifting(15, 2.0),
+        "resshift4": ResidualShifting(4, 2.0, min_level=0.2),
+        "mean-reverting": MeanReverting(theta_schedule("cosine", 100), 0.2),
+    }
+
+
+@pytest.fixture(params=list(all_processes()))
+def process(request: pytest.FixtureRequest) -> Process:
+    """Each process in turn."""
+    return all_processes()[request.param]

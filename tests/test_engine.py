@@ -1,0 +1,241 @@
+"""The streaming loop: frames, laziness, stop, tiles, samples, gradients; with small made-up networks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import all_processes
+from torch import Tensor
+
+from restore_core.engine import Noise, RunningMean, finish, restore, times_of
+from restore_core.errors import Cancelled, SettingsError
+from restore_core.problem import Problem
+from restore_core.samplers import SAMPLERS
+from restore_core.settings import Settings
+from restore_core.tiling import ramp, starts, tile_size, tiled, windows
+
+
+class Counted:
+    """A decode that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.times += 1
+        return x.clamp(-1, 1) / 2 + 0.5
+
+
+def pointwise(x: Tensor, t: Tensor, cond) -> Tensor:
+    return 0.5 * torch.tanh(x) + 0.4 * cond["y"]
+
+
+def smooth(x: Tensor, t: Tensor, cond) -> Tensor:
+    """Sees 2 pixels around: like a network with a small receptive field."""
+    return 0.5 * F.avg_pool2d(x, 5, stride=1, padding=2, count_include_pad=False) + 0.4 * cond["y"]
+
+
+def problem(network=pointwise, *, size=(24, 40), batch=1, name="vp", **changes) -> Problem:
+    y = torch.rand(batch, 3, *size, generator=torch.Generator().manual_seed(5)) * 2 - 1
+    return Problem(
+        process=all_processes()[name],
+        network=network,
+        predicts="x0",
+        anchor=changes.pop("anchor", torch.zeros_like(y)),
+        cond={"y": y},
+        encode=lambda image: image * 2 - 1,
+        decode=changes.pop("decode", lambda x: x.clamp(-1, 1) / 2 + 0.5),
+        **changes,
+    )
+
+
+def settings(**changes) -> Settings:
+    return Settings(**({"method": "made-up", "variant": "none", "sampler": "ddim", "steps": 6, "seed": 3} | changes))
+
+
+def test_frames_come_in_order_and_decode_only_when_looked_at():
+    decode = Counted()
+    frames = list(restore(problem(decode=decode), settings()))
+    assert [f.index for f in frames] == list(range(7)) and frames[0].total == 7
+    assert [f.done for f in frames] == [False] * 6 + [True]
+    assert decode.times == 1  # the result alone
+    assert (frames[2].estimate == frames[2].estimate).all() and decode.times == 2
+    assert frames[2].image.shape == (1, 3, 24, 40) and decode.times == 3
+    assert [f.calls for f in frames] == [1, 2, 3, 4, 5, 6, 6]
+
+
+def test_preview_serves_frames_on_the_way_and_decode_the_last():
+    preview, decode = Counted(), Counted()
+    frames = list(restore(problem(preview=preview, decode=decode), settings()))
+    _ = [f.estimate for f in frames]
+    assert preview.times == 6 and decode.times == 2
+
+
+@pytest.mark.parametrize("name", list(all_processes()))
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_same_seed_same_result_other_seed_other_result(name: str, sampler: str):
+    run = lambda seed: finish(restore(problem(name=name), settings(sampler=sampler, seed=seed))).result  # noqa: E731
+    assert torch.equal(run(3), run(3))
+    assert not torch.equal(run(3), run(4))
+
+
+def test_a_batch_gets_the_noise_of_its_seeds():
+    like = torch.empty(3, 2, 4, 4)
+    together, apart = Noise(7), [Noise(7 + i) for i in range(3)]
+    for _ in range(2):
+        assert torch.equal(together(like), torch.cat([n(like[:1]) for n in apart]))
+
+
+def test_stop_is_honoured_before_the_next_network_call():
+    calls: list[int] = []
+
+    def network(x, t, cond):
+        calls.append(1)
+        return pointwise(x, t, cond)
+
+    frames = restore(problem(network), settings(), stop=lambda: len(calls) >= 3)
+    seen = []
+    with pytest.raises(Cancelled):
+        seen.extend(frames)
+        for frame in frames:
+            seen.append(frame)
+    assert len(calls) == 3
+
+
+def test_stop_is_honoured_between_tiles():
+    calls: list[int] = []
+
+    def network(x, t, cond):
+        calls.append(1)
+        return pointwise(x, t, cond)
+
+    with pytest.raises(Cancelled):
+        finish(restore(problem(network, size=(128, 128)), settings(tile=64, overlap=8), stop=lambda: len(calls) >= 2))
+    assert len(calls) == 2
+
+
+def test_closing_the_generator_leaves_gradients_as_they_were():
+    frames = restore(problem(), settings())
+    next(frames)
+    assert torch.is_grad_enabled()
+    frames.close()
+    assert torch.is_grad_enabled()
+    weight = torch.ones(1, requires_grad=True)
+    frame = finish(restore(problem(lambda x, t, c: weight * pointwise(x, t, c)), settings()))
+    assert not frame.result.requires_grad
+
+
+@pytest.mark.parametrize("name", ["vp", "resshift", "mean-reverting"])
+def test_tiles_of_a_pointwise_network_change_nothing(name: str):
+    run = lambda **c: finish(restore(problem(size=(100, 140), name=name), settings(**c))).result  # noqa: E731
+    assert torch.allclose(run(tile=64, overlap=16), run(tile=0), atol=1e-6)
+
+
+def test_tiles_that_overlap_by_the_receptive_field_change_little_and_leave_no_seam():
+    run = lambda **c: finish(restore(problem(smooth, size=(160, 160)), settings(options={"eta": 0.0}, **c))).result  # noqa: E731
+    whole, parts = run(tile=0), run(tile=64, overlap=24)
+    difference = (whole - parts).abs().amax(dim=1)[0]
+    assert difference.max() < 2e-2
+    assert 0 < (whole - parts).abs().mean() < 1e-3
+
+
+def test_condition_is_cropped_with_the_tile_also_at_a_larger_scale():
+    x, fine = torch.zeros(1, 1, 48, 80), torch.arange(96 * 160.0).reshape(1, 1, 96, 160)
+    vector = torch.ones(1, 5)
+    run = lambda part, cond: part + cond["fine"][..., ::2, ::2] + cond["vector"].mean()  # noqa: E731
+    out = tiled(run, x, {"fine": fine, "vector": vector}, tile=32, overlap=8, multiple=4)
+    assert torch.allclose(out, fine[..., ::2, ::2] + 1)
+
+
+@pytest.mark.parametrize("length, tile, overlap, multiple", [(100, 64, 16, 1), (4000, 768, 32, 32), (65, 64, 8, 32), (64, 64, 8, 8)])
+def test_windows_cover_everything_and_overlap(length, tile, overlap, multiple):
+    begins = starts(length, tile, overlap, multiple)
+    assert begins[0] == 0 and begins[-1] + tile >= length and all(b % multiple == 0 for b in begins)
+    assert all(b - a <= tile - overlap for a, b in zip(begins, begins[1:], strict=False))
+    weight = torch.zeros(length, 50)
+    for rows, columns, w in windows(length, 50, tile, overlap, multiple):
+        weight[rows, columns] += w
+    assert weight.min() > 0
+
+
+def test_ramps_of_neighbours_add_to_one():
+    total = ramp(64, 16, True, False)[-16:] + ramp(64, 16, False, True)[:16]
+    assert torch.allclose(total, torch.ones(16))
+
+
+def test_tiles_are_chosen_for_large_pictures_only():
+    assert tile_size(None, 512, 512) == 0 and tile_size(None, 3000, 4000) == 768
+    assert tile_size(0, 3000, 4000) == 0 and tile_size(256, 3000, 4000) == 256 and tile_size(256, 200, 100) == 0
+
+
+def test_samples_are_averaged_and_their_spread_is_kept():
+    ask = settings(samples=4)
+    singles = [finish(restore(problem(), settings(seed=3 + i))).result for i in range(4)]
+    frames = list(restore(problem(), ask))
+    assert len(frames) == 28 and frames[-1].done and [f.sample for f in frames[::7]] == [0, 1, 2, 3]
+    assert torch.allclose(frames[-1].result, torch.stack(singles).mean(0), atol=1e-6)
+    assert torch.allclose(frames[-1].spread, torch.stack(singles).std(0), atol=1e-5)
+    assert finish(restore(problem(), settings())).spread is None
+
+
+def test_running_mean_refuses_to_be_empty():
+    with pytest.raises(SettingsError):
+        _ = RunningMean().mean
+
+
+def test_strength_starts_from_the_noised_guess():
+    guess = torch.full((1, 3, 24, 40), 0.25)
+    weak = next(restore(problem(guess=guess), settings(strength=0.02)))
+    t, x = weak.step.t, weak.step.x
+    assert t == pytest.approx(0.02 * 1000)
+    a, _, s = problem().process.marginal(t)
+    assert torch.allclose(x, a * guess + s * Noise(3)(guess), atol=1e-6)
+
+
+def test_clipping_derives_eps_again():
+    given = problem(lambda x, t, c: 3 * x, clip=1.0)
+    x, t = torch.linspace(-2, 2, 3 * 24 * 40).reshape(1, 3, 24, 40), torch.tensor(300.0)
+    p = given.denoise(x, t)
+    assert p.x0.abs().max() == 1
+    a, b, s = given.process.marginal(t)
+    assert torch.allclose(a * p.x0 + b * given.anchor + s * p.eps, x, atol=1e-5)
+
+
+def test_the_papers_grid_is_the_methods():
+    own = torch.tensor([900.0, 100.0, 0.0], dtype=torch.float64)
+    ask = settings(spacing="paper")
+    assert torch.equal(times_of(dataclasses.replace(problem(), times=lambda n: own), ask), own)
+    assert len(times_of(problem(), ask)) == 7
+
+
+def test_half_precision_stays_close():
+    layer = torch.nn.Conv2d(3, 3, 3, padding=1)
+    network = lambda x, t, c: layer(x)  # noqa: E731
+    run = lambda p: finish(restore(problem(network), settings(precision=p))).result  # noqa: E731
+    whole, half = run("float32"), run("bfloat16")
+    assert half.dtype == torch.float32 and not torch.equal(whole, half)
+    assert (whole - half).abs().max() < 0.05
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0}, {"steps": float("nan")}, {"steps": 2.5}, {"steps": "many"}, {"steps": 10**9}, {"seed": -1},
+        {"strength": 0.0}, {"samples": 0}, {"tile": 40, "overlap": 32}, {"precision": "int3"}, {"sampler": "nope"},
+        {"spacing": "nope"},
+    ],
+)  # fmt: skip
+def test_impossible_settings_are_refused_in_a_sentence(wrong: dict):
+    with pytest.raises(SettingsError, match="Choose"):
+        finish(restore(problem(), settings(**wrong)))
+
+
+def test_settings_survive_json():
+    ask = settings(options={"eta": 0.5}, tile=256, strength=0.5)
+    assert Settings.from_json(ask.to_json()) == ask
+    for broken in ({}, [], {"method": "x"}, ask.to_json() | {"colour": 1}, ask.to_json() | {"options": 3}):
+        with pytest.raises(SettingsError):
+            Settings.from_json(broken)
