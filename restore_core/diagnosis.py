@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from restore_core.metrics.natural import noise_level, sharpness
+from restore_core.metrics import edge_blur, noise
 
-NOISY = 6.0  # grey levels: above, noise is what one sees first
-SMALL = 320  # pixels of the long side: below, a picture is too small to be looked at
+NOISY = 5.0  # grey levels: above, noise is what one sees first
+SMALL = 400  # pixels of the long side: a picture below is too small for a screen
+SOFT = 1.2  # pixels of blur: above, even a small picture is blurred rather than small
+SMALLEST = 32  # pixels of the short side that the estimates need
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,13 @@ class Diagnosis:
 def diagnose(image: Tensor) -> Diagnosis:
     """image (1, 3, H, W), RGB in [0, 1]. Noise first (it hides everything else), then smallness, then blur."""
     height, width = image.shape[-2:]
-    noise = float(noise_level(image))
-    if noise > NOISY:
-        return Diagnosis("denoise", f"It looks noisy (about {noise:.0f} grey levels), so noise is removed.")
-    if max(height, width) <= SMALL:
-        return Diagnosis("sr4", f"It is small ({width} x {height} pixels), so it is made four times larger.")
-    return Diagnosis(
-        "deblur", f"There is little noise and it is not small (sharpness {float(sharpness(image)):.1f}), so blur is removed."
-    )
+    size = f"{width} x {height} pixels"
+    if min(height, width) < SMALLEST:
+        return Diagnosis("sr4", f"It is tiny ({size}), so it is made four times larger.")
+    grain, blur = noise(image).item(), edge_blur(image).item()
+    if grain > NOISY:
+        return Diagnosis("denoise", f"It looks noisy (about {grain:.0f} grey levels of 255), so noise is removed.")
+    if max(height, width) <= SMALL and blur < SOFT:
+        return Diagnosis("sr4", f"It is small ({size}) and sharp enough, so it is made four times larger.")
+    soft = f"Its edges are about {blur:.1f} pixels wide" if blur < 10 else "It has hardly any sharp edge"
+    return Diagnosis("deblur", f"{soft} and there is little noise, so blur is removed.")

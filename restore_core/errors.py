@@ -25,7 +25,7 @@ class ImageError(RestoreError):
     """A picture that cannot be read or written."""
 
 
-class Cancelled(RestoreError):  # noqa: N818  a stop is not an error
+class Cancelled(RestoreError):
     """The run was stopped before it ended."""
 
 

@@ -78,7 +78,9 @@ def plan(
 def again(photo: Photo, record: Mapping[str, Any]) -> Job:
     """The job that a result's record tells of, for `photo`."""
     if not isinstance(record.get("settings"), Mapping):
-        raise SettingsError("This record holds no settings, so the run cannot be repeated. Choose a file saved by Stepback.")
+        raise SettingsError(
+            "This record holds no settings, so the run cannot be repeated. Choose a file saved by Stepback."
+        )
     settings = Settings.from_json(record["settings"])
     chosen = card(settings.method)
     return Job(photo, chosen.variant(settings.variant).task, chosen.checked(settings), "As in the file given.")

@@ -21,8 +21,8 @@ class Problem:
     network     (x_t, t, cond) -> raw output, (N, C, H, W)
     predicts    what the raw output is: "x0", "eps" or "v"
     anchor      y in the process's space (zeros where the process has none)
-    cond        what else the network sees; 4-d entries of the anchor's height and width, or whole multiples, are cropped
-                along with a tile
+    cond        what else the network sees; 4-d entries of the anchor's height and width, or whole multiples, are
+                cropped along with a tile
     encode      RGB in [0, 1] -> process space;   decode: process space -> RGB in [0, 1], cropped to the true size
     preview     a cheaper decode for frames on the way; None: decode
     guess       a first x0 in the process's space, for runs that start from a noised guess

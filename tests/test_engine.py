@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import pytest
 import torch
@@ -154,7 +155,7 @@ def test_condition_is_cropped_with_the_tile_also_at_a_larger_scale():
 def test_windows_cover_everything_and_overlap(length, tile, overlap, multiple):
     begins = starts(length, tile, overlap, multiple)
     assert begins[0] == 0 and begins[-1] + tile >= length and all(b % multiple == 0 for b in begins)
-    assert all(b - a <= tile - overlap for a, b in zip(begins, begins[1:], strict=False))
+    assert all(b - a <= tile - overlap for a, b in itertools.pairwise(begins))
     weight = torch.zeros(length, 50)
     for rows, columns, w in windows(length, 50, tile, overlap, multiple):
         weight[rows, columns] += w

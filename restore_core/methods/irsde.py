@@ -1,6 +1,7 @@
 """IR-SDE: restoration with mean-reverting stochastic differential equations. Luo et al., ICML 2023, arXiv 2301.11699.
 
-    dx = theta_t (y - x) dt + sigma_t dw,   sigma_t^2 = 2 lambda^2 theta_t   =>   x_t = a x0 + (1 - a) y + lambda sqrt(1 - a^2) eps
+    dx = theta_t (y - x) dt + sigma_t dw,   sigma_t^2 = 2 lambda^2 theta_t
+    x_t = a x0 + (1 - a) y + lambda sqrt(1 - a^2) eps
 
 The clean picture drifts towards the degraded one while a fixed amount of noise builds up; restoring runs it backwards.
 T = 100, cosine theta, a_T = 0.005. lambda is told in grey levels of 255 (10 for rain, 50 for blur in the paper).

@@ -15,6 +15,7 @@ picture in tiles gives the same numbers as the picture whole (DvSR's reason for 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -79,8 +80,8 @@ class CompactUNet(nn.Module):
         stages = [nn.ModuleList(Block(w, embedding) for _ in range(n)) for w, n in zip(widths, depths, strict=True)]
         self.head = nn.Conv2d(channels * unshuffle**2, widths[0], 3, padding=1)
         self.down = nn.ModuleList(stages)
-        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False))
-        self.grow = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in zip(widths, widths[1:], strict=False))
+        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in itertools.pairwise(widths))
+        self.grow = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in itertools.pairwise(widths))
         self.up = nn.ModuleList(
             nn.ModuleList(Block(w, embedding) for _ in range(n))
             for w, n in zip(widths[:-1], depths[:-1], strict=True)

@@ -11,8 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from restore_core.checkpoints.files import open_state
+from restore_core.checkpoints.match import fill
 from restore_core.degradations import TASKS, Task
 from restore_core.errors import SettingsError
 from restore_core.images import resize
@@ -131,6 +134,16 @@ class Run:
         self.update, self.seconds = state["update"], state["seconds"]
 
 
+def check(plan: Plan) -> None:
+    """SettingsError for a plan that cannot be carried out."""
+    if plan.task not in TASKS:
+        raise SettingsError(f"There is no task called '{plan.task}' to train for. Choose one of {', '.join(TASKS)}.")
+    if plan.crop < 32 or plan.crop % 32:
+        raise SettingsError(f"Crops of {plan.crop} px do not divide by 32, as the networks need. Choose 64, 96 or 128.")
+    if plan.updates < 1 or plan.batch < 1 or not plan.rate > 0:
+        raise SettingsError("Updates, batch and rate must all be above 0 to train anything. Choose larger ones.")
+
+
 def _placed(model: CompactModel, device: torch.device) -> CompactModel:
     return model.to(device, memory_format=torch.channels_last)
 
@@ -168,8 +181,12 @@ def train(
     validate_every: int = 500,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Progress]:
-    """Train (or go on with) `plan` on the photos in `data`, keeping the state in `out`/state.pt and a log in
-    `out`/log.jsonl; yields a Progress every `report_every` updates. Stopping in between loses at most SAVE_EVERY s."""
+    """Train (or go on with) `plan` on the photos in `data`.
+
+    The state is kept in out/state.pt and a log in out/log.jsonl; a kill loses at most SAVE_EVERY seconds. Yields a
+    Progress every `report_every` updates.
+    """
+    check(plan)
     task = TASKS[plan.task]
     pictures, held = split(read_folder(data, plan.crop + 2 * task.margin))
     held = _validation_crops(held)
@@ -179,9 +196,7 @@ def train(
     if state.exists():
         run.load(state)
     elif init is not None:
-        from safetensors.torch import load_file
-
-        run.model.load_state_dict(load_file(init))
+        fill(run.model, open_state(init))
         run.average.load_state_dict(run.model.state_dict())
     run.generator.manual_seed(plan.seed + 7919 * (run.update + 1))  # fresh crops after a resumption
     crops = iter(Crops(pictures, task, plan.batch, plan.crop, run.generator))
@@ -212,8 +227,6 @@ def train(
 
 def export(state: Path, path: Path) -> dict[str, float | int | str]:
     """Write the averaged weights of a run in half precision as safetensors; returns its plan and progress."""
-    from safetensors.torch import save_file
-
     saved = torch.load(state, weights_only=True, map_location="cpu")
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {key: value.half().contiguous() for key, value in saved["average"].items()}
