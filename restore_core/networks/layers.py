@@ -1,4 +1,4 @@
-"""Small parts that several networks share: padding to a multiple, sinusoids of a number, channel norms."""
+"""Small parts that several networks share: padding to a multiple, sinusoids of a number, norms."""
 
 from __future__ import annotations
 
@@ -68,3 +68,13 @@ class ChannelNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         var, mean = torch.var_mean(x.float(), dim=1, correction=0, keepdim=True)
         return (x - mean) * (var + 1e-5).rsqrt() * self.g
+
+
+class GroupNorm32(nn.GroupNorm):
+    """Group norm with 32 groups, computed in float32; the result has the type of x."""
+
+    def __init__(self, width: int, eps: float = 1e-5):
+        super().__init__(32, width, eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.float()).to(x.dtype)
