@@ -1,6 +1,6 @@
 """One architecture, one file. ARCHITECTURES lists them for the loader that tells a file by its keys."""
 
-from restore_core.networks import compact_unet, conditional_unet, latent_unet, nafnet, sr3_unet
+from restore_core.networks import compact_unet, conditional_unet, latent_unet, nafnet, sr3_unet, swin_unet, vq_autoencoder
 from restore_core.networks.base import Architecture
 
 ARCHITECTURES: tuple[Architecture, ...] = (
@@ -9,6 +9,8 @@ ARCHITECTURES: tuple[Architecture, ...] = (
     conditional_unet.ARCHITECTURE,
     nafnet.ARCHITECTURE,
     latent_unet.ARCHITECTURE,
+    swin_unet.ARCHITECTURE,
+    vq_autoencoder.ARCHITECTURE,
 )
 
 __all__ = ["ARCHITECTURES", "Architecture"]
