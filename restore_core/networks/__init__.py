@@ -1,6 +1,14 @@
 """One architecture, one file. ARCHITECTURES lists them for the loader that tells a file by its keys."""
 
-from restore_core.networks import compact_unet, conditional_unet, latent_unet, nafnet, sr3_unet, swin_unet, vq_autoencoder
+from restore_core.networks import (
+    compact_unet,
+    conditional_unet,
+    latent_unet,
+    nafnet,
+    sr3_unet,
+    swin_unet,
+    vq_autoencoder,
+)
 from restore_core.networks.base import Architecture
 
 ARCHITECTURES: tuple[Architecture, ...] = (
