@@ -102,18 +102,18 @@ def _restore(asked: argparse.Namespace) -> int:
     output = asked.output or asked.input.with_name(f"{asked.input.stem}-{work.settings.method}.png")
     export.check_writable(output)
     films = [export.FrameFolder(asked.frames / kind) for kind in ("x_t", "guess")] if asked.frames else []
-    if not asked.json:
-        print("".join(f"{note}\n" for note in (*photo.notes, work.reason) if note), end="", file=sys.stderr)
     last: Frame | None = None
     for last in _with_bar(job.run(work, library)):
         for film, picture in zip(films, ("image", "estimate"), strict=False):
             film.add(last.index, getattr(last, picture))
     assert last is not None
     record = work.record(library, last)
-    export.save(last.result, output, like=photo, settings=record)
+    notes = export.save(last.result, output, like=photo, settings=record)
     if asked.json:
         print(json.dumps(record | {"output": str(output), "size": list(last.result.shape[-2:])}))
     else:
+        for sentence in filter(None, (*photo.notes, work.reason, *notes)):
+            print(sentence, file=sys.stderr)
         print(f"{output}: {last.calls} network calls in {last.seconds:.1f} s", file=sys.stderr)
     return 0
 

@@ -96,8 +96,20 @@ def save(
             image = flatten(image)
             notes += (f"{kind.name} holds no transparency: what was transparent is white.",)
     data, lost = _encode_safely(kind, image, 8 if like is None else like.bits, quality, metadata, path)
-    _write(path, data)
+    write_whole(path, data)
     return notes + lost
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """ImageError if `save` could not write there: told before a long run, not after it."""
+    path = Path(path)
+    _kind(path)
+    probe = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise ImageError(_cannot_write(path, error)) from error
 
 
 def read_settings(source: Source) -> dict[str, Any]:
@@ -176,7 +188,7 @@ def save_gif(
     buffer = io.BytesIO()
     first, rest = pictures[0], pictures[1:]
     first.save(buffer, "GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False)
-    _write(path, buffer.getvalue())
+    write_whole(path, buffer.getvalue())
 
 
 def _with_palette(pixels: np.ndarray) -> Image.Image:
@@ -383,7 +395,7 @@ def _parse(name: str, text: str) -> dict[str, Any]:
 # --- writing ---------------------------------------------------------------------------------------------------
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Whole or not at all: a temporary file in the same folder, then renamed onto path."""
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from restore_core.processes import (
     MeanReverting,
@@ -13,8 +12,6 @@ from restore_core.processes import (
     beta_schedule,
     theta_schedule,
 )
-
-torch.set_num_threads(2)
 
 
 def all_processes() -> dict[str, Process]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from restore_core.errors import SettingsError
 from restore_core.problem import Problem
-from restore_core.samplers import SAMPLERS
+from restore_core.samplers import GRID_LABELS, SAMPLERS
 from restore_core.settings import Option, Settings
 
 
@@ -106,6 +106,10 @@ class Card:
         if settings.sampler not in SAMPLERS:
             raise SettingsError(
                 f"There is no sampler called '{settings.sampler}'. Choose one of {', '.join(SAMPLERS)}."
+            )
+        if settings.spacing not in GRID_LABELS:
+            raise SettingsError(
+                f"There is no time grid called '{settings.spacing}'. Choose one of {', '.join(GRID_LABELS)}."
             )
         own, steppers = {o.key: o for o in self.options}, {o.key: o for o in SAMPLERS[settings.sampler].options}
         elsewhere = {o.key for s in SAMPLERS.values() for o in s.options}

@@ -1,0 +1,157 @@
+"""Each command once, and what it says to bad input: one sentence, exit code 2."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from restore_core.cli import main
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    y, x = np.mgrid[0:40, 0:56] / 8
+    rgb = np.uint8(128 + 90 * np.stack([np.sin(x), np.cos(y), np.sin(x + y)], -1))
+    path = tmp_path / "photo.png"
+    cv2.imwrite(str(path), rgb)
+    return path
+
+
+def run(*words: object) -> int:
+    return main([str(w) for w in words])
+
+
+def refused(capsys: pytest.CaptureFixture, *words: object) -> str:
+    """The sentence with which the command was refused."""
+    assert run(*words) == 2
+    err = capsys.readouterr().err.strip()
+    assert err and "\n" not in err and "Traceback" not in err and err.endswith(".")
+    return err
+
+
+@pytest.mark.parametrize("method", ["auto", "dvsr", "sr3", "resshift", "irsde"])
+def test_restore_writes_a_picture_with_its_settings(photo: Path, capsys, method: str):
+    out = photo.with_name("out.png")
+    code = run("restore", photo, "-o", out, "--task", "denoise", "--method", method, "--steps", 3, "--seed", 5, "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert code == 0 and told["size"] == [40, 56] and told["calls"] == 3 and told["settings"]["seed"] == 5
+    assert cv2.imread(str(out)).shape == (40, 56, 3)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_like_repeats_a_result_bit_for_bit(photo: Path, capsys, suffix: str):
+    first, second = photo.with_name(f"a{suffix}"), photo.with_name(f"b{suffix}")
+    assert run("restore", photo, "-o", first, "--task", "deblur", "--steps", 4, "--eta", 0.7, "--seed", 11) == 0
+    assert run("restore", photo, "-o", second, "--like", first) == 0
+    assert (cv2.imread(str(first)) == cv2.imread(str(second))).all()
+
+
+def test_like_takes_no_other_settings(photo: Path, capsys):
+    out = photo.with_name("a.png")
+    assert run("restore", photo, "-o", out, "--task", "denoise", "--steps", 2) == 0
+    capsys.readouterr()
+    assert "--like" in refused(capsys, "restore", photo, "-o", out, "--like", out, "--steps", 9)
+    assert refused(capsys, "restore", photo, "-o", out, "--like", photo)
+
+
+def test_frames_are_written_for_each_step(photo: Path):
+    film = photo.with_name("film")
+    assert run("restore", photo, "-o", photo.with_name("o.png"), "--task", "denoise", "--steps", 5, "--frames", film) == 0
+    for kind in ("x_t", "guess"):
+        frames = sorted((film / kind).iterdir())
+        assert len(frames) == 6
+        assert cv2.imread(str(frames[0])).shape == (40, 56, 3)
+
+
+def test_automatic_tells_what_it_saw(photo: Path, capsys):
+    assert run("restore", photo, "--steps", 2) == 0
+    assert "so" in capsys.readouterr().err
+    assert list(photo.parent.glob("photo-*.png"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--steps", "0"], ["--steps", "nan"], ["--steps", "many"], ["--steps", "100000"], ["--eta", "7"],
+        ["--noise", "-1"], ["--seed", "x"], ["--task", "colour"], ["--method", "magic"], ["--sampler", "none"],
+        ["--preset", "9"], ["--preset", "high"], ["--device", "abacus"], ["--grid", "odd"], ["--samples", "0"],
+        ["--tile", "5"], ["--precision", "int1"], ["--like", "nowhere.png"], ["--nonsense"], ["-o", "x.txt"],
+        ["-o", "no/such/folder/x.png"], ["--max-pixels", "10"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_bad_words_are_answered_in_a_sentence(photo: Path, capsys, words: list[str], monkeypatch):
+    monkeypatch.chdir(photo.parent)
+    refused(capsys, "restore", photo, *words)
+    assert sorted(p.name for p in photo.parent.iterdir()) == ["photo.png"]
+
+
+def test_bad_files_are_answered_in_a_sentence(tmp_path: Path, capsys):
+    text, empty, cut = tmp_path / "text.png", tmp_path / "empty.jpg", tmp_path / "cut.jpg"
+    text.write_text("I am no picture.")
+    empty.write_bytes(b"")
+    whole = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))[1].tobytes()
+    cut.write_bytes(whole[: len(whole) // 2])
+    for path in (text, empty, cut, tmp_path, tmp_path / "nowhere.png"):
+        refused(capsys, "restore", path, "-o", tmp_path / "o.png")
+    assert not (tmp_path / "o.png").exists()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+def test_an_unwritable_folder_is_said_before_the_run(photo: Path, capsys):
+    locked = photo.with_name("locked")
+    locked.mkdir(mode=0o500)
+    refused(capsys, "restore", photo, "-o", locked / "o.png")
+
+
+def test_tiny_and_thin_pictures(tmp_path: Path):
+    for size in ((1, 1), (1, 60), (60, 1)):
+        path = tmp_path / "p.png"
+        cv2.imwrite(str(path), np.full((*size, 3), 90, np.uint8))
+        assert run("restore", path, "-o", tmp_path / "o.png", "--task", "sr4", "--steps", 2) == 0
+        assert cv2.imread(str(tmp_path / "o.png")).shape[:2] == (4 * size[0], 4 * size[1])
+
+
+def test_info(capsys):
+    assert run("info") == 0
+    assert "torch" in capsys.readouterr().out
+    assert run("info", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["packages"]["torch"].startswith("2.13.0") and told["weights"]["dvsr/compact-sr4"] == "here"
+
+
+def test_evaluate(tmp_path: Path, capsys):
+    rng = np.random.default_rng(0)
+    for i in range(2):
+        rgb = cv2.resize(rng.integers(0, 255, (12, 12, 3), np.uint8), (97, 90), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(tmp_path / f"{i}.png"), rgb)
+    words = ["--task", "denoise", "--method", "dvsr", "--mean-of", 2, "--steps", 2, "--damage", "sigma=30"]
+    assert run("evaluate", tmp_path, *words, "--json", tmp_path / "t.json") == 0
+    assert "| dvsr, mean of 2 |" in capsys.readouterr().out
+    rows = json.loads((tmp_path / "t.json").read_text())
+    assert [r["what"] for r in rows] == ["input", "predictor", "dvsr", "dvsr, mean of 2"]
+    assert rows[0]["psnr"] == pytest.approx(18.7, abs=0.6) and rows[0]["pictures"] == 2
+    for wrong in (["--task", "nope"], ["--task", "sr4", "--damage", "sigma=1"], ["--task", "sr4", "--damage", "x"]):
+        refused(capsys, "evaluate", tmp_path, *wrong)
+
+
+def test_train(photo: Path, tmp_path: Path, capsys):
+    data = tmp_path / "data"
+    data.mkdir()
+    for i in range(2):
+        noise = np.random.default_rng(i).integers(0, 255, (48, 48, 3), np.uint8)
+        cv2.imwrite(str(data / f"{i}.png"), noise)
+    words = ["--task", "denoise", "--out", tmp_path / "out", "--updates", 1, "--batch", 1, "--crop", 32]
+    assert run("train", "--data", data, *words) == 0
+    assert (tmp_path / "out" / "denoise.safetensors").exists()
+    refused(capsys, "train", "--data", tmp_path / "nowhere", *words)
+
+
+def test_no_command_is_a_sentence_too(capsys):
+    refused(capsys)
+    refused(capsys, "dance")
