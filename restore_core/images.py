@@ -309,10 +309,14 @@ class PictureFile:
         """Deep pixels with their profile; a grey profile is applied here, since Pillow's engine has 8 bits."""
         icc = self.picture.info.get("icc_profile")
         space = _space(icc)
-        if space == b"GRAY" and grey:
-            scale = 65535 if rgb.dtype == np.uint16 else 1
-            return _Planes(grey_to_srgb(rgb.astype(np.float32) / scale, icc), alpha, True, 16, None)
-        return _Planes(rgb, alpha, grey, 16, icc if space == b"RGB " else None)
+        if space != b"GRAY" or not grey:
+            return _Planes(rgb, alpha, grey, 16, icc if space == b"RGB " else None, _ignored(icc, space))
+        scale = 65535 if rgb.dtype == np.uint16 else 1
+        values = rgb.astype(np.float32) / scale
+        try:
+            return _Planes(grey_to_srgb(values, icc), alpha, True, 16, None)
+        except (struct.error, ValueError, IndexError, ZeroDivisionError):
+            return _Planes(values, alpha, True, 16, None, (_NO_PROFILE,))
 
 
 def _stream(source: Source) -> tuple[str, str, BinaryIO]:
@@ -413,6 +417,13 @@ _WITHOUT_ALPHA = {"1": "L", "LA": "L", "La": "L", "P": "RGB", "PA": "RGB", "RGBA
 _SPACES = {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK", "LAB": b"Lab "}
 
 
+_NO_PROFILE = "Without a usable colour profile: colours may be off."
+
+
+def _ignored(icc: bytes | None, space: bytes) -> tuple[str, ...]:
+    return (_NO_PROFILE,) if icc and space != b"RGB " else ()
+
+
 def _space(icc: bytes | None) -> bytes:
     """The colour space that a profile describes: bytes 16 to 19 of its header."""
     return icc[16:20] if icc else b""
@@ -424,8 +435,11 @@ def _deep_pixels(stream: BinaryIO, picture: Image.Image) -> np.ndarray | None:
     None unless cv2's high bytes are Pillow's pixels, every one: then both mean the same picture, turned alike.
     """
     stream.seek(0)
+    data = stream.read()
+    if picture.format == "PNG" and not _chunks_fit(data):
+        return None
     try:
-        deep = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+        deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         return None
     if deep is None or deep.dtype != np.uint16 or deep.ndim != 3:
@@ -434,6 +448,14 @@ def _deep_pixels(stream: BinaryIO, picture: Image.Image) -> np.ndarray | None:
     seen = np.asarray(picture)
     shared = min(deep.shape[2], seen.shape[2])
     return deep if np.array_equal(deep[..., :shared] >> 8, seen[..., :shared]) else None
+
+
+def _chunks_fit(png: bytes) -> bool:
+    """Every chunk up to IEND ends within the file; cv2 makes room for what a length claims, up to 4 GB."""
+    at = 8
+    while png[at + 4 : at + 8] not in (b"IEND", b""):
+        at += 12 + int.from_bytes(png[at : at + 4], "big")
+    return at + 12 <= len(png)
 
 
 def _eight_bit_planes(picture: Image.Image) -> _Planes:
@@ -469,11 +491,7 @@ def _to_rgb(
             return _to_srgb(colour, profile), None, ()
         except ImageCms.PyCMSError:
             matching = False
-    note = (
-        ()
-        if colour.mode in ("L", "RGB") and not icc
-        else ("Without a usable colour profile: colours may be off.",)
-    )
+    note = () if colour.mode in ("L", "RGB") and not icc else (_NO_PROFILE,)
     return colour.convert("RGB"), None, note
 
 
@@ -498,6 +516,7 @@ def grey_to_srgb(grey: np.ndarray, icc: bytes) -> np.ndarray:
     if b"kTRC" not in places:
         return grey
     linear = _tone_curve(grey.astype(np.float64), icc[places[b"kTRC"] :]).clip(0, 1)
+    linear = np.nan_to_num(linear)
     encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return encoded.astype(np.float32)
 

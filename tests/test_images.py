@@ -60,18 +60,33 @@ def deep_tiff(pixels: np.ndarray, tags: dict[int, int] | None = None) -> bytes:
     return b"II*\0" + struct.pack("<I", 8 + len(body)) + body + directory
 
 
-def grey_profile(curve: bytes) -> bytes:
-    """A minimal ICC profile of a grey device with this kTRC tag."""
+def profile(space: bytes, pcs: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """An ICC profile from its parts (ICC.1:2001-04, version 2)."""
     white = struct.pack(">3i", 63190, 65536, 54061)
     words = b"desc" + bytes(4) + struct.pack(">I", 2) + b"g\0" + bytes(78)
-    tags = {b"desc": words, b"wtpt": b"XYZ " + bytes(4) + white, b"kTRC": curve}
+    tags = {b"desc": words, b"wtpt": b"XYZ " + bytes(4) + white} | tags
     table, body, start = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
     for name, data in tags.items():
         table += struct.pack(">4sII", name, start + len(body), len(data))
         body += data + bytes(-len(data) % 4)
     size = 128 + len(table) + len(body)
-    head = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02400000, b"mntr", b"GRAY", b"XYZ ")
+    head = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02400000, b"prtr", space, pcs)
     return (head + bytes(12) + b"acsp" + bytes(28) + white).ljust(128, b"\0") + table + body
+
+
+def grey_profile(curve: bytes) -> bytes:
+    return profile(b"GRAY", b"XYZ ", {b"kTRC": curve})
+
+
+def odd_cmyk_profile() -> bytes:
+    """Inks that no printer has: whatever holds cyan is the red of L = 50, a = 60, b = 40, the rest is white."""
+    white, red = bytes([255, 128, 128]), bytes([128, 188, 168])
+    matrix = struct.pack(">9i", *(65536 if i % 4 == 0 else 0 for i in range(9)))
+    straight = bytes(range(256))
+    lut = (
+        b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + matrix + straight * 4 + white * 8 + red * 8 + straight * 3
+    )
+    return profile(b"CMYK", b"Lab ", {b"A2B0": lut, b"A2B1": lut})
 
 
 GAMMA = b"curv" + bytes(4) + struct.pack(">IH", 1, int(1.8 * 256))
@@ -168,6 +183,22 @@ def test_deep_pixels_that_contradict_pillow_are_read_at_eight_bits(monkeypatch: 
     assert photo.bits == 8 and photo.notes == ("Only 8 of its bits a channel could be read.",)
 
 
+def test_a_chunk_that_claims_gigabytes_never_reaches_cv2(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = bytearray(cv2.imencode(".png", colours(deep=True))[1].tobytes())
+    monkeypatch.setattr(images.cv2, "imdecode", lambda *_: pytest.fail("cv2 was asked"))
+    data[33] = 0xC0  # the length of IDAT; Pillow takes what it needs and is content
+    assert images.load(bytes(data)).bits == 8
+
+
+def test_damaged_profile_of_deep_grey_costs_only_a_note() -> None:
+    wanted = colours(channels=1, deep=True)
+    for curve in (GAMMA[:9], b"para" + bytes(4) + b"\0\x09" + bytes(40), TABLE[:20]):
+        icc = grey_profile(curve)
+        icc = icc[: icc.index(curve) + len(curve)]
+        photo = images.load(png(9, 6, 16, 0, rows(wanted), chunk(b"iCCP", b"icc\0\0" + zlib.compress(icc))))
+        assert (pixels_of(photo, 65535) == wanted).all() and "profile" in photo.notes[0]
+
+
 def test_alpha_is_kept_aside_and_dropped_when_opaque() -> None:
     wanted = colours(channels=4)
     photo = images.load(encoded(wanted))
@@ -252,14 +283,26 @@ def test_grey_goes_through_its_profile_at_both_depths(curve: bytes) -> None:
     assert unchanged < 0.01 if curve == PARAMETRIC else unchanged > 5  # that one is sRGB's own curve
 
 
-def test_cmyk_without_and_with_profile() -> None:
-    ink = Image.fromarray(
-        np.array([[[0, 0, 0, 0], [0, 255, 255, 0]]], np.uint8).repeat(8, 0).repeat(8, 1), "CMYK"
-    )
-    photo = images.load(encoded(ink, "JPEG", quality=100, subsampling=0))
+def cmyk(*inks: tuple[int, int, int, int]) -> Image.Image:
+    """One 8 x 8 square of each ink, beside each other."""
+    return Image.fromarray(np.array([inks], np.uint8).repeat(8, 0).repeat(8, 1), "CMYK")
+
+
+def test_cmyk_without_profile_is_read_with_a_note() -> None:
+    data = encoded(cmyk((0, 0, 0, 0), (0, 255, 255, 0)), "JPEG", quality=100, subsampling=0)
+    photo = images.load(data)
     assert "profile" in photo.notes[0] and photo.icc is None
     white, red = pixels_of(photo)[4, 4], pixels_of(photo)[4, 12]
     assert white.min() > 250 and red[0] > 250 and red[1:].max() < 5
+
+
+def test_cmyk_goes_through_its_profile() -> None:
+    picture = cmyk((0, 0, 0, 0), (255, 0, 0, 0))
+    photo = images.load(encoded(picture, "JPEG", quality=100, icc_profile=odd_cmyk_profile()))
+    assert photo.icc is None and photo.notes == ()
+    white, red = pixels_of(photo)[4, 4], pixels_of(photo)[4, 12]
+    assert white.min() > 250
+    assert abs(red - [208, 59, 54]).max() < 8  # sRGB of that Lab under D50
 
 
 def test_lab_is_converted() -> None:
