@@ -1,24 +1,29 @@
-"""Window attention (Liu et al. 2021, Swin Transformer), under the parameter names of every network that has it.
+"""Window attention (Liu et al. 2021, Swin Transformer) under the published names, and ResShift's Swin layer.
 
-    attention(x) = W softmax(q k^T / sqrt(d) + B + mask) v + bias        within each w x w window, d = width/heads
+    attention(x) = W softmax(q k^T / sqrt(d) + B + mask) v + bias      within each w x w window, d = width/heads
 
-B is learnt per head and per offset between two tokens. Windows of every other block are shifted by w/2, the picture
-being rolled; the mask then keeps apart what the rolling brought together, each network in its own way.
+B is learnt per head and per offset between two tokens. Windows of every other block are shifted by w/2, the
+picture being rolled; the mask is to keep apart what the rolling brought together, and each network has its own.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from restore_core.networks.base import StateDict, count
+from restore_core.networks.layers import GroupNorm32
+
 APART = -100.0  # added to the logits of tokens that must not see each other
 
 
 def split_windows(x: Tensor, side: int) -> Tensor:
-    """(N, C, H, W) -> (N windows, side^2, C), windows and the tokens in them row by row; side divides H and W."""
+    """(N, C, H, W) -> (N windows, side^2, C), windows and tokens row by row; side divides H and W."""
     n, channels, height, width = x.shape
     x = x.permute(0, 2, 3, 1).reshape(n, height // side, side, width // side, side, channels)
     return x.transpose(2, 3).reshape(-1, side * side, channels)
@@ -39,7 +44,7 @@ def relative_position_index(side: int) -> Tensor:
 
 
 def register_derived(module: nn.Module, name: str, value: Tensor) -> None:
-    """A buffer that published files list although it follows from the sizes: what a file says of it is ignored.
+    """A buffer that published files list although it follows from the sizes: their values are ignored.
 
     Files hold such values with a rounding of their own (a mask that went through an average of weights).
     """
@@ -75,3 +80,131 @@ class WindowAttention(nn.Module):
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
         out = out.reshape(batch, self.heads, tokens, -1).transpose(1, 2)
         return self.proj(out.reshape(batch, tokens, width))
+
+
+@dataclass(frozen=True)
+class SwinSizes:
+    """Sizes of one Swin layer.
+
+    width    channels inside the layer
+    heads    of the attention
+    window   side of a window
+    hidden   channels inside the MLP
+    depth    blocks
+    side     of the features, in the picture size that the network was defined for
+    """
+
+    width: int
+    heads: int
+    window: int
+    hidden: int
+    depth: int
+    side: int
+
+    def shift(self, block: int) -> int:
+        """Tokens by which a block is shifted: half a window every other time, 0 if one window held all of `side`.
+
+        That does not depend on the picture at hand.
+        """
+        return self.window // 2 if block % 2 and self.side > self.window else 0
+
+
+def shift_mask(
+    height: int, width: int, window: int, shift: int, device: torch.device | None = None
+) -> Tensor:
+    """ResShift's own mask of shifted windows: float32 (windows, window^2, window^2), added to the logits.
+
+    Not Swin's: the published code mixes up its axes, and the weights were trained this way. In the bottom row of
+    windows, tokens left of the *column* window - shift are kept from those right of it; all others are free.
+    """
+    right = torch.arange(window, device=device).repeat(window) >= window - shift
+    mask = torch.zeros(height // window, width // window, window**2, window**2, device=device)
+    mask[-1] = APART * (right[:, None] != right)
+    return mask.flatten(0, 1)
+
+
+class Projection(nn.Module):
+    """A 1x1 convolution into a Swin layer or out of it."""
+
+    def __init__(self, width: int, width_out: int):
+        super().__init__()
+        self.proj = nn.Conv2d(width, width_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.proj(x)
+
+
+class Mlp(nn.Module):
+    """W2 gelu(W1 x) at each pixel."""
+
+    def __init__(self, width: int, hidden: int):
+        super().__init__()
+        self.fc1 = nn.Conv2d(width, hidden, 1)
+        self.fc2 = nn.Conv2d(hidden, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class SwinBlock(nn.Module):
+    """x = x + attention(norm1(x)), then x + mlp(norm2(x)); norms are of groups, over the whole picture."""
+
+    def __init__(self, sizes: SwinSizes, shift: int):
+        super().__init__()
+        self.window = sizes.window
+        self.shift = shift
+        self.norm1 = GroupNorm32(sizes.width)
+        self.attn = WindowAttention(sizes.width, sizes.window, sizes.heads)
+        self.norm2 = GroupNorm32(sizes.width)
+        self.mlp = Mlp(sizes.width, sizes.hidden)
+        if shift:
+            register_derived(self, "attn_mask", shift_mask(sizes.side, sizes.side, sizes.window, shift))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self._attend(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+    def _attend(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        if not self.shift:
+            return join_windows(self.attn(split_windows(x, self.window)), self.window, height, width)
+        mask = shift_mask(height, width, self.window, self.shift, x.device)
+        rolled = x.roll((-self.shift, -self.shift), dims=(2, 3))
+        out = join_windows(self.attn(split_windows(rolled, self.window), mask), self.window, height, width)
+        return out.roll((self.shift, self.shift), dims=(2, 3))
+
+
+class SwinLayer(nn.Module):
+    """unembed(blocks(embed(x))), (N, C, H, W) -> the same shape; there is no residual about it.
+
+    H and W are multiples of the window.
+    """
+
+    def __init__(self, width: int, sizes: SwinSizes):
+        super().__init__()
+        self.patch_embed = Projection(width, sizes.width)
+        self.patch_unembed = Projection(sizes.width, width)
+        self.blocks = nn.Sequential(*(SwinBlock(sizes, sizes.shift(i)) for i in range(sizes.depth)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.patch_unembed(self.blocks(self.patch_embed(x)))
+
+
+def read_sizes(state: StateDict, prefix: str, side: int) -> SwinSizes | None:
+    """Sizes of the Swin layer at `prefix`, None where there is none.
+
+    `side` (see SwinSizes) is used where the file lists no buffers: the shapes of the parameters do not tell it,
+    those of the masks do.
+    """
+    block = f"{prefix}blocks.0."
+    if f"{block}attn.proj.weight" not in state:
+        return None
+    table, hidden = state[f"{block}attn.relative_position_bias_table"], state[f"{block}mlp.fc1.weight"]
+    window = (math.isqrt(table.shape[0]) + 1) // 2
+    mask = state.get(f"{prefix}blocks.1.attn_mask")
+    if mask is not None:
+        side = math.isqrt(mask.shape[0]) * window
+    elif f"{block}attn.relative_position_index" in state:
+        side = window
+    depth = count(state, f"{prefix}blocks.", ".attn.proj.weight")
+    return SwinSizes(hidden.shape[1], table.shape[1], window, hidden.shape[0], depth, side)

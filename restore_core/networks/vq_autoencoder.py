@@ -3,8 +3,8 @@
     z = quant_conv(encoder(x))                      not quantised: what ResShift diffuses
     x = decoder(post_quant_conv(snap(z)))           snap: the nearest of the learnt codes at each latent pixel
 
-x is RGB in [-1, 1], z has a pixel for each f x f of x (f = 4 or 8). Parameter names are the published ones. The snap is
-discontinuous: a difference of 1e-6 in z may choose another code, so compare latents, not what is decoded from them.
+x is RGB in [-1, 1], z has a pixel for each f x f of x (f = 4 or 8). Parameter names are the published ones. The
+snap is discontinuous: a difference of 1e-6 in z may choose another code, so compare latents, not decoded pictures.
 """
 
 from __future__ import annotations
@@ -33,13 +33,12 @@ class ResBlock(nn.Module):
         self.conv1 = nn.Conv2d(width, width_out, 3, padding=1)
         self.norm2 = GroupNorm32(width_out, EPS)
         self.conv2 = nn.Conv2d(width_out, width_out, 3, padding=1)
-        if width != width_out:
-            self.nin_shortcut = nn.Conv2d(width, width_out, 1)
+        self.nin_shortcut = nn.Conv2d(width, width_out, 1) if width != width_out else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x)))
         h = self.conv2(F.silu(self.norm2(h)))
-        return h + (self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
+        return self.nin_shortcut(x) + h
 
 
 class Attention(nn.Module):
@@ -137,8 +136,7 @@ class Encoder(nn.Module):
         self.down = nn.ModuleList()
         for i, width_out in enumerate(widths):
             level = Level(width, width_out, depths[i], attend=attend[i])
-            if i < len(widths) - 1:
-                level.downsample = Downsample(width_out)
+            level.downsample = Downsample(width_out) if i < len(widths) - 1 else nn.Identity()
             self.down.append(level)
             width = width_out
         self.mid = Middle(width)
@@ -148,9 +146,7 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv_in(x)
         for level in self.down:
-            x = level(x)
-            if hasattr(level, "downsample"):
-                x = level.downsample(x)
+            x = level.downsample(level(x))
         return self.conv_out(F.silu(self.norm_out(self.mid(x))))
 
 
@@ -172,8 +168,7 @@ class Decoder(nn.Module):
         self.up = nn.ModuleList()
         for i, width_out in enumerate(widths):
             level = Level(deepest[i], width_out, depths[i], attend=attend[i])
-            if i > 0:
-                level.upsample = Upsample(width_out)
+            level.upsample = Upsample(width_out) if i > 0 else nn.Identity()
             self.up.append(level)
         self.norm_out = GroupNorm32(widths[0], EPS)
         self.conv_out = nn.Conv2d(widths[0], channels_out, 3, padding=1)
@@ -181,9 +176,7 @@ class Decoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.mid(self.conv_in(x))
         for level in reversed(self.up):
-            x = level(x)
-            if hasattr(level, "upsample"):
-                x = level.upsample(x)
+            x = level.upsample(level(x))
         return self.conv_out(F.silu(self.norm_out(x)))
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from golden_cases.compare import assert_close, assert_same_keys, fill, given
-from restore_core.networks import swin_unet, vq_autoencoder
+from restore_core.networks import swin, swin_unet, vq_autoencoder
 from restore_core.networks.base import StateDict
 
 Meta = Mapping[str, Any]
@@ -50,12 +50,12 @@ def layer(meta: Meta, outputs: Outputs) -> None:
     x = given(meta["inputs"]["x"])
 
     def build(state: StateDict) -> nn.Module:
-        sizes = swin_unet.read_swin(state, "", side=0)
-        return swin_unet.SwinLayer(state["patch_unembed.proj.weight"].shape[0], sizes)
+        sizes = swin.read_sizes(state, "", side=0)
+        return swin.SwinLayer(state["patch_unembed.proj.weight"].shape[0], sizes)
 
     network = _built(meta, outputs, build)
     window, shift = network.blocks[1].window, network.blocks[1].shift
-    mask = swin_unet.shift_mask(*x.shape[-2:], window, shift)
+    mask = swin.shift_mask(*x.shape[-2:], window, shift)
     assert_close(mask, outputs["mask_shifted"], 0.0, "mask_shifted")
     assert_close(network(x), outputs["out"], meta.get("tolerance"), "out")
 
