@@ -16,13 +16,29 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from restore_core.errors import SettingsError
+from restore_core.schedules import BETA_SCHEDULES, beta_schedule, theta_schedule, zero_terminal
+
+__all__ = [
+    "BETA_SCHEDULES",
+    "Denoising",
+    "Marginal",
+    "MeanReverting",
+    "Prediction",
+    "Process",
+    "Rates",
+    "ResidualShifting",
+    "VarianceExploding",
+    "VariancePreserving",
+    "beta_schedule",
+    "theta_schedule",
+    "zero_terminal",
+]
 
 
 class Marginal(NamedTuple):
@@ -34,10 +50,23 @@ class Marginal(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """Two views of one guess: x_t = a x0 + b y + s eps."""
+    """Two views of one guess: x_t = a x0 + b y + s eps.
+
+    variance   from a network that learned it: w in [0, 1] between the small and the large reverse variance
+               (Nichol and Dhariwal 2021, eq. 15); None otherwise
+    """
 
     x0: Tensor
     eps: Tensor
+    variance: Tensor | None = None
+
+
+class Rates(NamedTuple):
+    """The forward SDE over one step, as plain Euler takes it: dx = da (x0 - y) - k (x - a x0 - b y) + sqrt(g2) z."""
+
+    k: Tensor
+    da: Tensor
+    g2: Tensor
 
 
 class Process(ABC):
@@ -84,6 +113,40 @@ class Process(ABC):
         s_next, s = self.marginal(t_next).s, self.marginal(t).s
         return (s**2 - (self.gain(t_next, t) * s_next) ** 2).clamp(min=0).sqrt()
 
+    def posterior_mean(self, x: Tensor, y: Tensor, t_next: Tensor, t: Tensor, x0: Tensor) -> Tensor:
+        """Mean of q(x_next | x_t, x_0): a' x0 + b' y + rho (x - a x0 - b y), rho = gain s'^2/s^2. DDPM eq. 7."""
+        keep, on_x0 = (_fit(c, x) for c in self._posterior_weights(t_next, t))
+        return y + keep * (x - y) + on_x0 * (x0 - y)
+
+    def _posterior_weights(self, t_next: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """(rho, a' - rho a): the posterior mean's weights on x - y and on x0 - y."""
+        (a, _, s), (a_next, _, s_next) = self.marginal(t), self.marginal(t_next)
+        keep = torch.where(s > 0, self.gain(t_next, t) * s_next**2 / s**2, 0.0)
+        return keep, a_next - keep * a
+
+    def rates(self, t_next: Tensor, t: Tensor) -> Rates:
+        """k = -log(gain), da = a log(a_next/a), g2 = forward_std^2 2k/(1 - gain^2), the limit for small steps kept.
+
+        IR-SDE: k = theta dt, da = a k, g2 = 2 lambda^2 theta dt; ResShift: k = 0, g2 = kappa^2 (eta - eta_next).
+        """
+        k = -self.gain(t_next, t).log()
+        a, a_next = self.marginal(t).a, self.marginal(t_next).a
+        spread = torch.where(k > 0, 2 * k / -torch.expm1(-2 * k), 1.0)
+        return Rates(k, a * (a_next / a).log(), self.forward_std(t_next, t) ** 2 * spread)
+
+    def euler_mean(
+        self, x: Tensor, y: Tensor, t_next: Tensor, t: Tensor, prediction: Prediction, eta: float = 1.0
+    ) -> Tensor:
+        """x + da (D - y) + (k s - (1 + eta^2) g2/(2 s)) eps: one plain Euler step of the reverse SDE, without its noise.
+
+        Anderson 1982, with dispersion eta g; eta = 0 is the flow. IR-SDE's published steps, eqs. 5 and 9 of its code's
+        score -eps/s. Sound for small steps only; the processes' own finite steps have no such limit.
+        """
+        k, da, g2 = self.rates(t_next, t)
+        s = self.marginal(t).s
+        on_eps = _fit(k * s - (1 + eta**2) * g2 / (2 * s), x)
+        return x + _fit(da, x) * (prediction.x0 - y) + on_eps * prediction.eps
+
     def mean(self, x0: Tensor, y: Tensor, t: Tensor) -> Tensor:
         """a x0 + b y."""
         a, b, _ = self._fitting(t, x0)
@@ -108,6 +171,24 @@ class Process(ABC):
         a, b, s = self._fitting(t, x)
         known = (a > 0).to(x.dtype)
         return Prediction((x - b * y - s * eps) / torch.where(a > 0, a, 1.0) * known + (1 - known) * y, eps)
+
+    def from_residual(self, x: Tensor, y: Tensor, t: Tensor, residual: Tensor) -> Prediction:
+        """x0 = y - residual: ResShift's networks may be told to find what was added to the clean picture."""
+        return self.from_x0(x, y, t, y - residual)
+
+    def from_noise(self, x: Tensor, y: Tensor, t: Tensor, noise: Tensor) -> Prediction:
+        """eps = noise/s, for networks that find the noise in the state's own units; only for t > 0."""
+        return self.from_eps(x, y, t, noise / self._fitting(t, x).s)
+
+    def calibrated(self, x: Tensor, y: Tensor, t_next: Tensor, t: Tensor, eps: Tensor) -> Prediction:
+        """The x0 whose posterior mean is the plain Euler step that `eps` makes, from networks trained to make it so.
+
+        IR-SDE's maximum-likelihood loss (its section 3.3) compares these two, so its minimiser is not E[eps | x]: read as
+        noise, it leaves a share of s/a in x0, five lambda at T. Only for weights of that loss, at t_next = t - 1.
+        """
+        keep, on_x0 = (_fit(c, x) for c in self._posterior_weights(t_next, t))
+        aim = self.euler_mean(x, y, t_next, t, self.from_eps(x, y, t, eps))
+        return self.from_x0(x, y, t, y + (aim - y - keep * (x - y)) / on_x0)
 
     def from_v(self, x: Tensor, y: Tensor, t: Tensor, v: Tensor) -> Prediction:
         """With w = x - y = a w0 + s eps and v = a eps - s w0:  w0 = (a w - s v)/n,  eps = (s w + a v)/n,  n = a^2 + s^2.
@@ -134,8 +215,12 @@ class Process(ABC):
 
     def _fitting(self, t: Tensor, x: Tensor) -> Marginal:
         """Coefficients in x's dtype where they have x's rank; 0-d ones stay float64, for they do not widen x."""
-        m = self.marginal(t)
-        return m if m.a.ndim == 0 else Marginal(*(c.to(x) for c in m))
+        return Marginal(*(_fit(c, x) for c in self.marginal(t)))
+
+
+def _fit(coefficient: Tensor, x: Tensor) -> Tensor:
+    """In x's dtype and place, unless it is 0-d."""
+    return coefficient if coefficient.ndim == 0 else coefficient.to(x)
 
 
 def _interpolate(table: Tensor, t: Tensor) -> Tensor:
@@ -226,6 +311,11 @@ class ResidualShifting(Process):
             grown = torch.full_like(grown, self.end)
         return grown * t.clamp(max=1)
 
+    def divisor(self, t: Tensor, *, latent: bool = True) -> Tensor:
+        """What the published networks divide x_t by: sqrt(s^2 + 1) in a latent space of unit variance, 3 s + 1 on pixels."""
+        s = self.marginal(t).s
+        return (s**2 + 1).sqrt() if latent else 3 * s + 1
+
     def signal_and_noise(self, t: Tensor) -> tuple[Tensor, Tensor]:
         root = self.sqrt_eta(t)
         return 1 - root**2, self.kappa * root
@@ -254,89 +344,47 @@ class MeanReverting(Process):
         self.thetas = thetas
         self._c = torch.cat([torch.zeros(1, dtype=torch.float64), total * self.dt])
 
+    def decay(self, t: Tensor) -> Tensor:
+        """exp(-c_t): what is left at t of a deviation from where the state is drawn."""
+        return torch.exp(-_interpolate(self._c, torch.as_tensor(t, dtype=torch.float64)))
+
     def signal_and_noise(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        c = _interpolate(self._c, t)
-        return torch.exp(-c), self.scale * (-torch.expm1(-2 * c)).sqrt()
+        return self.decay(t), self._noise(t)
+
+    def _noise(self, t: Tensor) -> Tensor:
+        return self.scale * (-torch.expm1(-2 * _interpolate(self._c, t))).sqrt()
 
     def prior(self, y: Tensor, eps: Tensor) -> Tensor:
         """x_T = y + lambda eps, the stationary law."""
         return y + self.scale * eps
 
 
-def _linear(steps: int, start: float, end: float) -> Tensor:
-    if steps == 1:
-        return torch.tensor([end], dtype=torch.float64)
-    return torch.linspace(start, end, steps, dtype=torch.float64)
+class Denoising(MeanReverting):
+    """a = 1, s = scale sqrt(1 - e^(-2 c_t)), gain e^-(c_t - c_next): mean reversion to x0 itself. Denoising-SDE.
 
-
-def _quad(steps: int, start: float, end: float) -> Tensor:
-    return _linear(steps, math.sqrt(start), math.sqrt(end)) ** 2
-
-
-def _const(steps: int, start: float, end: float) -> Tensor:
-    return torch.full((steps,), end, dtype=torch.float64)
-
-
-def _warmup(share: float) -> Callable[[int, float, float], Tensor]:
-    def betas(steps: int, start: float, end: float) -> Tensor:
-        values = _const(steps, start, end)
-        rising = int(steps * share)
-        values[:rising] = torch.linspace(start, end, rising, dtype=torch.float64)
-        return values
-
-    return betas
-
-
-def _jsd(steps: int, start: float, end: float) -> Tensor:
-    return 1 / torch.linspace(steps, 1, steps, dtype=torch.float64)
-
-
-def _cosine(steps: int, start: float, end: float, offset: float = 0.008) -> Tensor:
-    i = torch.arange(steps + 1, dtype=torch.float64)
-    abar = torch.cos((i / steps + offset) / (1 + offset) * math.pi / 2) ** 2
-    return (1 - abar[1:] / abar[:-1]).clamp(max=0.999)
-
-
-BETA_SCHEDULES: Mapping[str, Callable[[int, float, float], Tensor]] = {
-    "linear": _linear,
-    "quad": _quad,
-    "cosine": _cosine,
-    "warmup10": _warmup(0.1),
-    "warmup50": _warmup(0.5),
-    "const": _const,
-    "jsd": _jsd,
-}
-
-
-def beta_schedule(name: str, steps: int, start: float = 1e-6, end: float = 1e-2) -> Tensor:
-    """beta_1..beta_T, float64: the schedules of SR3's code and DDPM's cosine (which takes no start and end)."""
-    if name not in BETA_SCHEDULES:
-        raise SettingsError(
-            f"There is no noise schedule called '{name}', so none can be made. Choose one of {', '.join(BETA_SCHEDULES)}."
-        )
-    return BETA_SCHEDULES[name](steps, start, end)
-
-
-def zero_terminal(betas: Tensor) -> Tensor:
-    """Betas moved so that abar_T = 0 and sqrt(abar_1) stays. Lin et al. 2024, algorithm 1."""
-    root = torch.cumprod(1 - betas, 0).sqrt()
-    root = (root - root[-1]) * root[0] / (root[0] - root[-1])
-    abar = root**2
-    return 1 - torch.cat([abar[:1], abar[1:] / abar[:-1]])
-
-
-def theta_schedule(name: str, steps: int) -> Tensor:
-    """theta_1..theta_T, float64, up to a common factor (dt takes it up). IR-SDE's cosine, linear and constant.
-
-    cosine: theta_i = 1 - f(i+1)/f(0), f(k) = cos^2((k/n + 0.008)/1.008 pi/2), n = T + 2.
+    A noisy picture is already a state: start at time_of(its noise's deviation). The anchor has no part in it.
     """
-    if name == "cosine":
-        k, n = torch.arange(steps + 3, dtype=torch.float64), steps + 2
-        f = torch.cos((k / n + 0.008) / 1.008 * math.pi / 2) ** 2
-        return (1 - f / f[0])[2 : steps + 2]
-    if name == "linear":
-        k = 1000 / (steps + 1)
-        return torch.linspace(1e-4 * k, 0.02 * k, steps + 1, dtype=torch.float64)[1:]
-    if name == "constant":
-        return torch.ones(steps, dtype=torch.float64)
-    raise SettingsError(f"There is no theta schedule called '{name}'. Choose one of cosine, linear, constant.")
+
+    def signal_and_noise(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.ones_like(t), self._noise(t)
+
+    def gain(self, t_next: Tensor, t: Tensor) -> Tensor:
+        """The noise fades while the picture does not."""
+        return self.decay(t) / self.decay(t_next)
+
+
+class VarianceExploding(Process):
+    """Another process seen as u = (x - b y)/a = x0 + (s/a) eps: a = 1, s = its level. EDM's and k-diffusion's variables.
+
+    Its first time must have some signal left: a > 0.
+    """
+
+    def __init__(self, process: Process):
+        self.process, self.steps = process, process.steps
+
+    def signal_and_noise(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.ones_like(t), self.process.level(t)
+
+    def gain(self, t_next: Tensor, t: Tensor) -> Tensor:
+        """The process's own, times a_next/a: 1 where it is variance preserving or mean reverting."""
+        return self.process.gain(t_next, t) * self.process.marginal(t_next).a / self.process.marginal(t).a

@@ -1,0 +1,115 @@
+"""What every sampler is made of: the step that is shown, the record in the table, and the one rule.
+
+A sampler gets (process, denoise, x, y, times, noise): `denoise(x, t)` returns a Prediction, `times` is float64,
+descending and ends at 0, `noise(like)` draws a standard normal; it is called exactly once in each step that uses noise
+and never in the last. It yields one Step before each update, and the result last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from restore_core.processes import Prediction, Process
+from restore_core.settings import Option
+
+Denoise = Callable[[Tensor, Tensor], Prediction]
+Draw = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Step:
+    """The state x at time t with the denoiser's guess there; on the last one t = 0, x0 = x and eps = 0."""
+
+    index: int
+    t: Tensor
+    x: Tensor
+    prediction: Prediction
+
+
+Walk = Callable[..., Iterator[Step]]
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A way of stepping. `order`: the error falls as (1/steps)^order; `calls`: network calls of one step."""
+
+    key: str
+    label: str
+    order: int
+    calls: int
+    options: tuple[Option, ...]
+    paper: str
+    spacing: str
+    run: Walk
+
+    def total_calls(self, steps: int) -> int:
+        """Network calls of a run; the last step always takes one."""
+        return self.calls * (steps - 1) + 1
+
+
+SAMPLERS: dict[str, Sampler] = {}
+
+ETA = Option(
+    "eta", "Randomness (eta)", 1.0, 0.0, 1.0, 0.05,
+    help="0: same noise, same path. 1: fresh detail at every step.",
+)  # fmt: skip
+
+
+def sampler(
+    key: str,
+    label: str,
+    *,
+    order: int,
+    paper: str,
+    spacing: str,
+    calls: int = 1,
+    options: tuple[Option, ...] = (),
+) -> Callable[[Walk], Walk]:
+    """Enter a generator function in SAMPLERS; `spacing` is the time grid that suits it."""
+
+    def enter(run: Walk) -> Walk:
+        SAMPLERS[key] = Sampler(key, label, order, calls, options, paper, spacing, run)
+        return run
+
+    return enter
+
+
+def arrived(index: int, t: Tensor, x: Tensor) -> Step:
+    """The last step: x itself is the guess and there is no noise left."""
+    return Step(index, t, x, Prediction(x, torch.zeros_like(x)))
+
+
+def is_last(process: Process, t_next: Tensor) -> bool:
+    """Whether no noise is left at t_next, so that the step can only return the guess."""
+    return process.marginal(t_next).s.item() == 0
+
+
+def kept(process: Process, t_next: Tensor, t: Tensor, eta: float) -> Tensor:
+    """rho s = sqrt(s'^2 - (eta sigma_small)^2): how much of eps lives on in x'."""
+    return (process.marginal(t_next).s ** 2 - (eta * process.posterior_std(t_next, t)) ** 2).clamp(min=0).sqrt()
+
+
+def rule(
+    process: Process,
+    guess: Prediction,
+    y: Tensor,
+    t_next: Tensor,
+    t: Tensor,
+    noise: Draw,
+    eta: float,
+    variance: float | Tensor = 0.0,
+) -> Tensor:
+    """x' = a' D + b' y + rho s eps + sigma z, with sigma = eta sigma_small^(1-w) sigma_large^w, w = variance.
+
+    `variance` widens sigma only, never changes rho: that is what "large" is (DDPM section 3.2).
+    """
+    if is_last(process, t_next):
+        return process.mean(guess.x0, y, t_next)
+    x_next = process.mean(guess.x0, y, t_next) + kept(process, t_next, t, eta) * guess.eps
+    small, large = process.posterior_std(t_next, t), process.forward_std(t_next, t)
+    sigma = eta * (small ** (1 - variance) * large**variance)
+    return x_next + sigma * noise(x_next) if bool((sigma > 0).any()) else x_next
