@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from restore_core.networks import ARCHITECTURES, vq_autoencoder
 from restore_core.networks.swin import (
@@ -20,7 +21,7 @@ from restore_core.networks.swin import (
     split_windows,
 )
 from restore_core.networks.swin_unet import SwinUNet
-from restore_core.networks.vq_autoencoder import Codebook, Decoder, Encoder, VQAutoencoder
+from restore_core.networks.vq_autoencoder import Attention, Codebook, Decoder, Encoder, VQAutoencoder
 
 SIZES = SwinSizes(width=32, heads=2, window=4, hidden=48, depth=2, side=16)
 SMALL = replace(SIZES, side=4)  # one window held it: never shifted
@@ -202,6 +203,18 @@ def test_attention_is_the_formula(masked: bool):
             logits = logits + mask[window % 5] if masked else logits
             out[window, :, part] = logits.softmax(dim=-1) @ v[window, :, part]
     torch.testing.assert_close(attention(x, mask), attention.proj(out))
+
+
+@pytest.mark.parametrize(
+    ("attention", "shape"), [(Attention(64), (1, 64, 12, 12)), (SwinLayer(32, SIZES), (2, 32, 8, 16))]
+)
+def test_attention_never_stores_all_pairs(attention: nn.Module, shape: tuple[int, ...]):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for memory_format in (torch.contiguous_format, torch.channels_last):
+            expected = attention(x)
+            with sdpa_kernel(SDPBackend.FLASH_ATTENTION):  # raises where the fused kernel declines
+                torch.testing.assert_close(attention(x.contiguous(memory_format=memory_format)), expected)
 
 
 def test_the_mask_parts_columns_in_the_bottom_windows_alone():
