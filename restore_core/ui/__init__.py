@@ -1,0 +1,106 @@
+"""The page: build() makes it, launch_options() says how it looks. One tab, one file; TABS lists them in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from restore_core.library import Library
+from restore_core.ui import restore
+from restore_core.ui.desk import Desk
+
+TABS: tuple[tuple[str, Callable[[Desk], None]], ...] = (("Restore", restore.fill),)
+
+TITLE = "Stepback"
+HEADER = (
+    '<header class="masthead"><h1>Stepback</h1>'
+    "<p>Restore a blurred, small or noisy photo, and watch how the picture appears.</p></header>"
+)
+FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]
+MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]
+ACCENT = gr.themes.Color(
+    name="accent", c50="#eef6fb", c100="#d6e9f5", c200="#aed4eb", c300="#7bb9dd", c400="#4a9ccb", c500="#1f80b8",
+    c600="#0068a3", c700="#005485", c800="#06456c", c900="#0b3a59", c950="#07253b",
+)  # fmt: skip
+
+
+def build(library: Library, *, max_pixels: int | None = None) -> gr.Blocks:
+    """The whole page, not yet launched."""
+    desk = Desk(library) if max_pixels is None else Desk(library, max_pixels=max_pixels)
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600)) as page:
+        gr.HTML(HEADER, apply_default_css=False)
+        with gr.Tabs(elem_id="tabs"):
+            for title, fill in TABS:
+                with gr.Tab(title):
+                    fill(desk)
+        page.unload(desk.leave)
+    page.queue(max_size=16, default_concurrency_limit=4)
+    return page
+
+
+def theme() -> gr.themes.Base:
+    """Neutral greys, so that nothing beside the picture has a colour, and one blue for what can be pressed."""
+    return gr.themes.Base(
+        primary_hue=ACCENT, secondary_hue=ACCENT, neutral_hue=gr.themes.colors.neutral, font=FONT, font_mono=MONO
+    ).set(
+        body_background_fill="#f6f6f5",
+        body_background_fill_dark="#161616",
+        background_fill_primary="#ffffff",
+        background_fill_primary_dark="#1e1e1e",
+        background_fill_secondary="#f1f1f0",
+        background_fill_secondary_dark="#262626",
+        block_background_fill="#ffffff",
+        block_background_fill_dark="#1e1e1e",
+        block_border_width="0px",
+        block_label_background_fill="transparent",
+        block_label_background_fill_dark="transparent",
+        block_title_text_weight="550",
+        block_title_text_size="14px",
+        block_info_text_color="#5f5f5f",
+        block_info_text_color_dark="#a8a8a8",
+        block_info_text_size="13px",
+        block_radius="12px",
+        block_shadow="none",
+        border_color_primary="#dededc",
+        border_color_primary_dark="#3a3a3a",
+        body_text_color="#1c1c1c",
+        body_text_color_dark="#ececec",
+        body_text_color_subdued="#5f5f5f",
+        body_text_color_subdued_dark="#a8a8a8",
+        button_large_radius="10px",
+        button_large_text_weight="600",
+        button_primary_background_fill="#0068a3",
+        button_primary_background_fill_hover="#005485",
+        button_primary_background_fill_dark="#0a74b2",
+        button_primary_background_fill_hover_dark="#1f80b8",
+        button_primary_text_color="#ffffff",
+        button_secondary_background_fill="#ececea",
+        button_secondary_background_fill_hover="#e2e2e0",
+        button_secondary_background_fill_dark="#2c2c2c",
+        button_secondary_background_fill_hover_dark="#363636",
+        color_accent="#0068a3",
+        slider_color="#0068a3",
+        slider_color_dark="#4a9ccb",
+        input_background_fill="#ffffff",
+        input_background_fill_dark="#262626",
+    )
+
+
+def launch_options(*, debug: bool = False) -> dict[str, Any]:
+    """Arguments of page.launch that belong to the page rather than to the machine."""
+    return {
+        "theme": theme(),
+        "css": (Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
+        "max_file_size": "200mb",
+        "run_history": False,
+        "footer_links": ["settings"],
+        "show_error": debug,
+        "ssr_mode": False,
+        "quiet": True,
+    }
+
+
+__all__ = ["TABS", "build", "launch_options", "theme"]

@@ -1,0 +1,176 @@
+"""From what the page's controls show to Settings: presets first, then whatever was changed by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from restore_core.degradations import TASKS
+from restore_core.errors import ImageError, SettingsError
+from restore_core.images import COMFORTABLE_PIXELS, READABLE, Header
+from restore_core.job import AUTOMATIC
+from restore_core.library import Library, card
+from restore_core.methods.base import PRESET_WORDS
+from restore_core.samplers import SAMPLERS
+from restore_core.settings import Option, Settings
+from restore_core.tiling import tile_size, windows
+
+EXPERT = ("steps", "eta", "noise", "sampler", "spacing", "strength", "samples", "tile")
+UNSEEN = "deblur"  # the task whose defaults are shown before there is a photo to judge
+CUSTOM = ("Custom", "Set by hand below. Move this slider to go back to a prepared choice.")
+LONG = 180.0  # seconds
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What the page asks for.
+
+    task, method   keys, or "auto"
+    values         what the expert controls show now; `shown` is what they were last given, so that the difference is
+                   what somebody changed by hand
+    seen           the task that the photo was found to need
+    smaller        whether to work on a smaller copy
+    """
+
+    task: str = "auto"
+    method: str = "auto"
+    preset: int = 2
+    seed: int = 1
+    values: Values = field(default_factory=dict)
+    shown: Values = field(default_factory=dict)
+    seen: str | None = None
+    smaller: bool = False
+
+    @property
+    def task_key(self) -> str:
+        """The task, the photo's own where it is left open."""
+        task = (self.seen or UNSEEN) if self.task == "auto" else self.task
+        if task not in TASKS:
+            raise SettingsError(f"There is no task called '{task}'. Choose one of {', '.join(TASKS)}.")
+        return task
+
+    @property
+    def method_key(self) -> str:
+        """The method, the task's own where it is left open."""
+        return AUTOMATIC[self.task_key] if self.method == "auto" else self.method
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """Options that somebody changed by hand, as Card.settings takes them."""
+        asked = {key: value for key, value in self.values.items() if _differs(value, self.shown.get(key))}
+        if "sampler" in asked and "eta" in self.values:
+            asked["eta"] = self.values["eta"]  # the control may show the eta of a sampler that had none
+        if "tile" in asked:
+            asked["tile"] = None if asked["tile"] == "auto" else int(asked["tile"])
+        for key in fixed(self):
+            asked.pop(key, None)
+        return asked
+
+    def settings(self, precision: str = "float32") -> Settings:
+        """The run's settings, checked."""
+        chosen = card(self.method_key)
+        variant = chosen.variant_for(self.task_key).key
+        return chosen.settings(variant, self.preset, seed=self.seed, precision=precision, **self.changes)
+
+    def defaults(self) -> dict[str, Any]:
+        """What the expert controls show when nothing was changed by hand."""
+        chosen = card(self.method_key)
+        return shown_in(chosen.settings(chosen.variant_for(self.task_key).key, self.preset))
+
+
+def _differs(value: Any, shown: Any) -> bool:
+    """A cleared number (None) means: leave it to the preset."""
+    if value is None or value == "":
+        return False
+    if isinstance(value, float) and isinstance(shown, int | float):
+        return not math.isclose(value, shown, rel_tol=1e-6, abs_tol=1e-9)
+    return value != shown
+
+
+def shown_in(settings: Settings) -> dict[str, Any]:
+    """Settings as the expert controls show them."""
+    return {
+        "steps": settings.steps,
+        "eta": settings.options.get("eta", 0.0),
+        "noise": settings.options.get("noise", 0.0),
+        "sampler": settings.sampler,
+        "spacing": settings.spacing,
+        "strength": settings.strength,
+        "samples": settings.samples,
+        "tile": "auto" if settings.tile is None else str(settings.tile),
+    }
+
+
+def noise_option(ask: Ask) -> Option | None:
+    """The method's own scale of noise, None where it offers none."""
+    return next((o for o in card(ask.method_key).options if o.key == "noise"), None)
+
+
+def fixed(ask: Ask) -> dict[str, str]:
+    """Options that cannot be changed now, each with the sentence that says why.
+
+    A variant names its own in config["fixed"]: {option key: sentence}.
+    """
+    chosen = card(ask.method_key)
+    why = dict(chosen.variant_for(ask.task_key).config.get("fixed", {}))
+    if noise_option(ask) is None:
+        why.setdefault("noise", "This method was trained at one noise level, so there is nothing to choose.")
+    sampler = SAMPLERS.get(ask.values.get("sampler") or "")
+    if sampler is not None and not any(o.key == "eta" for o in sampler.options):
+        why["eta"] = "This way of stepping puts no fresh noise in."
+    return why
+
+
+def word(ask: Ask) -> tuple[str, str]:
+    """The preset's word and sentence, or Custom."""
+    return CUSTOM if ask.changes else PRESET_WORDS[ask.preset]
+
+
+def look_of(header: Header) -> str:
+    """Size line of an uploaded photo."""
+    height, width = header.size
+    size = f"{header.bytes / 1e6:.1f} MB" if header.bytes >= 1e5 else f"{max(1, round(header.bytes / 1e3))} kB"
+    depth = ", 16 bit" if header.bits == 16 else ""
+    return f"{width} × {height} pixels, {header.format}, {size}{depth}"
+
+
+def is_large(header: Header) -> bool:
+    """Whether a smaller copy is worth proposing."""
+    return header.pixels > COMFORTABLE_PIXELS
+
+
+def seconds(ask: Ask, size: tuple[int, int], library: Library) -> tuple[float, int]:
+    """(seconds, pieces) of a run on a photo of this (height, width), from a measurement of the networks."""
+    settings = ask.settings(library.precision)
+    scale = card(settings.method).variant(settings.variant).scale
+    height, width = size[0] * scale, size[1] * scale
+    before, each = library.rate(settings)
+    calls = SAMPLERS[settings.sampler].total_calls(settings.steps) * settings.samples
+    tile = tile_size(settings.tile, height, width)
+    pieces = sum(1 for _ in windows(height, width, tile, settings.overlap, 32)) if tile else 1
+    return height * width * (before + calls * each), pieces
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, rounded as an estimate deserves."""
+    if seconds < 1.5:
+        return "about a second"
+    if seconds < 90:
+        return f"about {round(seconds) if seconds < 20 else round(seconds / 5) * 5} s"
+    if seconds < 5400:
+        return f"about {round(seconds / 60)} min"
+    return f"about {seconds / 3600:.1f} hours"
+
+
+def need_photo(path: str | None) -> str:
+    """The path, or the sentence that asks for a photo."""
+    if not path:
+        raise ImageError(
+            f"There is no photo yet, so there is nothing to restore. Drop one into the frame, or pick one of the "
+            f"examples ({READABLE})."
+        )
+    return path

@@ -1,0 +1,124 @@
+// The live film. `value` brings differences: {run, aspect, i, n, p, caption, src_xt, src_x0, new, all, done, error}.
+const $ = (selector) => element.querySelector(selector);
+const film = $(".film"), range = $(".scrub input"), strip = $(".strip"), live = $(".live");
+const radios = [...element.querySelectorAll(".views input")];
+const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+let run = null, moments = [], latest = null, at = null, timer = 0, spoken = 0, late = 0;
+
+const group = "film-view-" + Math.random().toString(36).slice(2);
+for (const radio of radios) {
+  radio.name = group;
+  radio.addEventListener("change", () => { film.dataset.view = radio.value; drawStrip(); });
+}
+
+function show(picture) {
+  if (picture.src_xt) $(".noisy img").src = picture.src_xt;
+  if (picture.src_x0) $(".guess img").src = picture.src_x0;
+  if (picture.caption !== undefined) $(".badge").textContent = picture.caption;
+}
+
+function say(text, now) {
+  clearTimeout(late);
+  const wait = now ? 0 : Math.max(0, spoken + 2000 - Date.now());  // a screen reader cannot follow twelve a second
+  late = setTimeout(() => { $(".say").textContent = text; spoken = Date.now(); }, wait);
+}
+
+function thumbnail(moment) {
+  return film.dataset.view === "guess" ? moment.guess : moment.src;
+}
+
+function drawStrip() {
+  strip.querySelectorAll("img").forEach((img, k) => { img.src = thumbnail(moments[k]); });
+}
+
+function add(moment) {
+  const k = moments.push(moment) - 1;
+  const button = document.createElement("button"), img = document.createElement("img");
+  button.type = "button";
+  button.setAttribute("aria-label", moment.caption);
+  button.title = moment.caption;
+  img.alt = "";
+  img.src = thumbnail(moment);
+  button.append(img);
+  button.addEventListener("click", () => rest(k));
+  button.addEventListener("focus", () => { if (button.matches(":focus-visible")) rest(k); });
+  strip.append(button);
+  range.max = k;
+  range.disabled = k < 1;
+  if (at === null) { range.value = k; strip.scrollLeft = strip.scrollWidth; }
+}
+
+function mark(k) {
+  [...strip.children].forEach((button, j) => button.setAttribute("aria-current", String(j === k)));
+  range.value = k;
+  range.setAttribute("aria-valuetext", moments[k].caption);
+}
+
+function rest(k) {  // look at one moment; the thumbnail at once, the sharp picture when the reader stays
+  const moment = moments[k];
+  if (!moment) return;
+  at = k;
+  live.hidden = film.dataset.state !== "running";
+  mark(k);
+  show({ src_xt: moment.full_xt || moment.src, src_x0: moment.full_x0 || moment.guess, caption: moment.caption });
+  const button = strip.children[k], box = strip.getBoundingClientRect(), own = button.getBoundingClientRect();
+  if (own.left < box.left || own.right > box.right) strip.scrollLeft += own.left - box.left - box.width / 2;
+  clearTimeout(timer);
+  if (moment.full_xt) return;
+  timer = setTimeout(async () => {
+    const asked = run, full = await server.moment(run, moment.k);
+    if (!full || asked !== run) return;
+    [moment.full_xt, moment.full_x0] = full;
+    if (at === k) show({ src_xt: full[0], src_x0: full[1] });
+  }, 80);
+}
+
+function follow() {
+  at = null;
+  live.hidden = true;
+  if (latest) show(latest);
+  if (moments.length) mark(moments.length - 1);
+}
+
+function begin(value) {
+  run = value.run;
+  moments = [];
+  latest = { src_xt: "", src_x0: "", caption: "" };
+  strip.replaceChildren();
+  element.querySelectorAll(".stage img").forEach((img) => img.removeAttribute("src"));
+  range.disabled = true;
+  follow();
+  if (value.aspect) film.style.setProperty("--aspect", value.aspect);
+  const box = $(".stage").getBoundingClientRect();
+  if (box.bottom < 0 || box.top > innerHeight - 160) {
+    film.scrollIntoView({ behavior: calm ? "auto" : "smooth", block: "start" });
+  }
+}
+
+watch("value", () => {
+  const value = props.value;
+  if (!value || !value.run) return;
+  if (value.run !== run) begin(value);
+  film.dataset.state = value.error ? "error" : value.done ? "done" : value.src_xt || moments.length ? "running" : "waiting";
+  const have = new Set(moments.map((m) => m.k));
+  for (const moment of value.all || value.new || []) if (!have.has(moment.k)) add(moment);
+  for (const key of ["src_xt", "src_x0", "caption"]) if (value[key] !== undefined) latest[key] = value[key];
+  if (at === null) { show(latest); if (moments.length) mark(moments.length - 1); }
+  if (value.p !== undefined) {
+    $(".bar i").style.width = 100 * value.p + "%";
+    $(".bar").setAttribute("aria-valuenow", Math.round(100 * value.p));
+  }
+  if (value.done) live.hidden = true;
+  say(value.caption, value.done);
+});
+
+range.addEventListener("input", () => rest(Number(range.value)));
+live.addEventListener("click", follow);
+strip.addEventListener("keydown", (event) => {
+  const now = at === null ? moments.length - 1 : at;
+  const to = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: moments.length - 1 }[event.key];
+  if (to === undefined || !moments[to]) return;
+  event.preventDefault();
+  strip.children[to].focus({ preventScroll: true });
+  rest(to);
+});

@@ -1,0 +1,95 @@
+"""The live film: what the page shows while a run goes on, and through which one steps back afterwards.
+
+The browser's side is film.html, film.css and film.js. Its value is one small JSON object with differences:
+
+    run         another one clears the film        p          share done, 0 to 1
+    caption     where the run is, in words         src_xt     the state x_t as a JPEG in a URI
+    aspect      width / height of the result       src_x0     the guess of x0 likewise
+    new         thumbnails, each sent once: {k, i, level, caption, src, guess}
+    all         every thumbnail, in the last message: a page that joined late is whole
+    done        whether this is the last message   error      whether it ended in one
+
+Frames travel inside the page's own event stream: no request and no file for any of them.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import torch
+
+from restore_core.export import data_uri, encode_jpeg
+from restore_core.images import shrink_to, to_uint8
+from restore_core.ui.sessions import Moment
+from restore_core.ui.streaming import Shot
+
+THUMBNAIL_SIDE = 128
+QUALITY, NOISY_QUALITY, THUMBNAIL_QUALITY = 82, 72, 75
+
+Value = dict[str, Any]
+Lookup = Callable[[object, object], Moment | None]
+
+
+def film(moment: Lookup, *, elem_id: str = "film") -> gr.HTML:
+    """The component. `moment(run, k)` finds the stored preview of a thumbnail that someone rests on."""
+
+    def fetch(run: str, k: int) -> list[str] | None:
+        found = moment(run, k)
+        return None if found is None else [_uri(jpeg) for jpeg in found]
+
+    fetch.__name__ = "moment"  # the name the script calls
+    return gr.HTML(
+        html_template=_part("film.html"),
+        css_template=_part("film.css"),
+        js_on_load=_part("film.js"),
+        server_functions=[fetch],
+        apply_default_css=False,
+        elem_id=elem_id,
+    )
+
+
+def picture(shot: Shot) -> Value:
+    """The live picture of a message."""
+    return {
+        "src_xt": data_uri(shot.noisy, NOISY_QUALITY),
+        "src_x0": data_uri(shot.guess, QUALITY),
+        "i": shot.index,
+        "n": shot.total,
+        "p": (shot.index + 1) / shot.total,
+    }
+
+
+def thumbnail(shot: Shot, k: int) -> Value:
+    """One entry of `new`."""
+    noise = "" if shot.noise == 0 else f", noise {round(100 * shot.noise)} %"
+    return {
+        "k": k,
+        "i": shot.index,
+        "level": round(shot.noise, 4),
+        "caption": shot.caption + noise,
+        "src": data_uri(_small(shot.noisy), THUMBNAIL_QUALITY),
+        "guess": data_uri(_small(shot.guess), THUMBNAIL_QUALITY),
+    }
+
+
+def moment(shot: Shot) -> Moment:
+    """What the store keeps of a thumbnail's frame: both pictures at preview size."""
+    return encode_jpeg(shot.noisy, QUALITY), encode_jpeg(shot.guess, QUALITY)
+
+
+def _small(pixels: np.ndarray) -> np.ndarray:
+    image = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+    return to_uint8(shrink_to(image, THUMBNAIL_SIDE))
+
+
+def _uri(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+
+
+def _part(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")

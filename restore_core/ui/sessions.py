@@ -1,0 +1,137 @@
+"""What the server keeps for each open page: its runs' pictures as encoded bytes and files, within limits."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import shutil
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from restore_core.ui.streaming import Stream
+
+RUNS = 30  # a session
+SESSION_BYTES = 300_000_000
+TOTAL_BYTES = 2_000_000_000
+
+Moment = tuple[bytes, bytes]  # x_t and the guess as JPEG
+
+
+@dataclass
+class Run:
+    """One run's pictures. The id cannot be guessed, so knowing it is the right to look."""
+
+    id: str
+    folder: Path
+    moments: list[Moment] = field(default_factory=list)
+    thumbnails: list[dict[str, Any]] = field(default_factory=list)
+    bytes: int = 0
+
+
+class SessionStore:
+    """Safe between threads. The oldest runs make room; a session's newest never does."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        runs: int = RUNS,
+        session_bytes: int = SESSION_BYTES,
+        total_bytes: int = TOTAL_BYTES,
+    ):
+        self.root, self.runs, self.session_bytes, self.total_bytes = root, runs, session_bytes, total_bytes
+        self._sessions: OrderedDict[str, OrderedDict[str, Run]] = OrderedDict()
+        self._streams: dict[str, Stream] = {}
+        self._lock = threading.RLock()
+
+    def open(self, session: str) -> Run:
+        """A new run of this session, with a folder of its own."""
+        run_id = secrets.token_urlsafe(9)
+        run = Run(run_id, self.root / f"stepback-{run_id}")
+        run.folder.mkdir(parents=True)
+        with self._lock:
+            self._sessions.setdefault(session, OrderedDict())[run.id] = run
+            self._sessions.move_to_end(session)
+            self._make_room(session)
+        return run
+
+    def keep_moment(self, session: str, run: Run, moment: Moment) -> int:
+        """Store one thumbnail's full preview; its number."""
+        run.moments.append(moment)
+        self._grow(session, run, sum(map(len, moment)))
+        return len(run.moments) - 1
+
+    def keep_file(self, session: str, run: Run, name: str, write: Callable[[Path], object]) -> Path:
+        """Let `write` make the file called `name` in the run's folder; its path."""
+        path = run.folder / name
+        write(path)
+        self._grow(session, run, path.stat().st_size)
+        return path
+
+    def moment(self, run_id: object, number: object) -> Moment | None:
+        """A stored preview; None for anything that is not (or no longer) there. Both come from a browser."""
+        if not isinstance(run_id, str) or type(number) is not int:
+            return None
+        with self._lock:
+            for runs in self._sessions.values():
+                if run_id in runs:
+                    moments = runs[run_id].moments
+                    return moments[number] if 0 <= number < len(moments) else None
+        return None
+
+    def attach(self, session: str, stream: Stream) -> None:
+        """Remember the session's running stream, so that it can be stopped; an older one is stopped."""
+        with self._lock:
+            self.stop(session)
+            self._streams[session] = stream
+
+    def detach(self, session: str, stream: Stream) -> None:
+        """The stream has ended."""
+        with self._lock:
+            if self._streams.get(session) is stream:
+                del self._streams[session]
+
+    def stop(self, session: str) -> bool:
+        """Stop what the session is running; whether there was anything."""
+        with self._lock:
+            stream = self._streams.get(session)
+        if stream is not None:
+            stream.stop()
+        return stream is not None
+
+    def drop(self, session: str) -> None:
+        """The page is closed: stop its run, forget its pictures, remove its files."""
+        self.stop(session)
+        with self._lock:
+            runs = self._sessions.pop(session, {})
+            self._streams.pop(session, None)
+        for run in list(runs.values()):
+            shutil.rmtree(run.folder, ignore_errors=True)
+
+    def used(self, session: str | None = None) -> int:
+        """Bytes held for one session, or for all."""
+        with self._lock:
+            held = self._sessions.values() if session is None else [self._sessions.get(session, {})]
+            return sum(run.bytes for runs in held for run in runs.values())
+
+    def _grow(self, session: str, run: Run, size: int) -> None:
+        with self._lock:
+            run.bytes += size
+            self._make_room(session)
+
+    def _make_room(self, session: str) -> None:
+        runs = self._sessions.get(session, OrderedDict())
+        while len(runs) > 1 and (len(runs) > self.runs or self.used(session) > self.session_bytes):
+            self._forget(runs)
+        for other in itertools.chain(list(self._sessions.values())):
+            while len(other) > 1 and self.used() > self.total_bytes:
+                self._forget(other)
+
+    @staticmethod
+    def _forget(runs: OrderedDict[str, Run]) -> None:
+        _, oldest = runs.popitem(last=False)
+        shutil.rmtree(oldest.folder, ignore_errors=True)

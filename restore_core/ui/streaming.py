@@ -1,0 +1,271 @@
+"""A run in a thread of its own, watched from outside without slowing it.
+
+    worker     frames of the engine  ->  latest picture (one place, overwritten)  and  thumbnails (each kept, in order)
+    reader     waits for either, takes both, encodes and shows them; what it is late for is dropped
+
+Pictures are shrunk in the worker, at most `rate` times a second, and handed over as bytes on the CPU, so a reader never
+touches the sampler's tensors. The device belongs to the worker, not to whoever reads: a reader that goes away cannot
+leave it locked, and a new run waits until the old one has really ended.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from restore_core.engine import Frame, times_of
+from restore_core.errors import Cancelled, SettingsError
+from restore_core.images import shrink_to, to_uint8
+from restore_core.processes import Process
+from restore_core.settings import Settings
+from restore_core.tiling import AUTO_TILE
+
+RATE = 12.0  # live pictures a second
+SIDE = 384  # pixels of a live picture's long side
+THUMBNAILS = 24
+HEARTBEAT = 0.5  # seconds without news after which the reader hears of it all the same
+DEADLINE = 3600.0  # seconds after which a run ends by itself
+SMALLEST_TILE = 128
+PIECES = 2  # how often a run that found no memory is tried again in smaller pieces
+
+Stop = Callable[[], bool]
+Frames = Callable[[Stop, int | None], Iterator[Frame]]  # (stop, tile or None for the settings' own) -> the run
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One moment of a run: x_t and the guess of x0 as (H, W, 3) uint8. `noise` is 1 at the start, 0 when clean."""
+
+    index: int
+    total: int
+    caption: str
+    noise: float
+    noisy: np.ndarray
+    guess: np.ndarray
+
+
+@dataclass(frozen=True)
+class News:
+    """What there is to show since the last look; `left` in seconds, None while unknown."""
+
+    latest: Shot | None
+    thumbnails: tuple[Shot, ...]
+    left: float | None
+    waiting: bool
+    notes: tuple[str, ...]
+
+
+class Turns:
+    """One device, many visitors: runs take turns, and no more than `places` may wait."""
+
+    def __init__(self, places: int = 8):
+        self.places = places
+        self._device, self._count, self._waiting = threading.Lock(), threading.Lock(), 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run holds the device."""
+        return self._device.locked()
+
+    @contextmanager
+    def turn(self, stop: Stop) -> Iterator[None]:
+        """Hold the device; Cancelled if `stop` comes first, SettingsError if the queue is full."""
+        self._queue_up()
+        try:
+            while not self._device.acquire(timeout=0.05):
+                if stop():
+                    raise Cancelled("The run was stopped before its turn came.")
+        finally:
+            with self._count:
+                self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._device.release()
+
+    def _queue_up(self) -> None:
+        with self._count:
+            if self._waiting >= self.places:
+                raise SettingsError(
+                    f"{self._waiting} restorations are waiting already and there is one device, so the queue is full. "
+                    f"Press Restore again in a minute."
+                )
+            self._waiting += 1
+
+
+class Stream:
+    """One run: start() it, read news() to its end, then look at `last`, `stopped` and `error`."""
+
+    def __init__(
+        self,
+        frames: Frames,
+        settings: Settings,
+        turns: Turns,
+        *,
+        rate: float = RATE,
+        side: int = SIDE,
+        deadline: float = DEADLINE,
+    ):
+        """rate 0: no picture but the last, so watching costs nothing."""
+        self.frames, self.settings, self.turns = frames, settings, turns
+        self.rate, self.side, self.deadline = rate, side, deadline
+        self.last: Frame | None = None
+        self.error: BaseException | None = None
+        self.stopped = False
+        self._halt, self._news = threading.Event(), threading.Condition()
+        self._latest: Shot | None = None
+        self._thumbnails: list[Shot] = []
+        self._notes: list[str] = []
+        self._chosen: frozenset[int] | None = None
+        self._times: deque[float] = deque(maxlen=9)
+        self._due, self._waiting, self._ended = 0.0, True, False
+        self._thread = threading.Thread(target=self._work, name="stepback-run", daemon=True)
+
+    def start(self) -> Stream:
+        """Begin; the device is taken as soon as it is free."""
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """End at the next network call; what was guessed by then stays in `last`."""
+        self._halt.set()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the worker; whether it has ended."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def news(self) -> Iterator[News]:
+        """Whatever is new, as soon as it is, and an empty message every HEARTBEAT; returns when the run has ended."""
+        ended = False
+        while not ended:
+            with self._news:
+                self._news.wait_for(lambda: self._latest or self._thumbnails or self._ended, HEARTBEAT)
+                ended = self._ended
+                news = News(
+                    self._latest, tuple(self._thumbnails), self._left(), self._waiting, tuple(self._notes)
+                )
+                self._latest, self._thumbnails = None, []
+            yield news
+
+    def _left(self) -> float | None:
+        """Frames to come times the median of the last steps' durations."""
+        if self.last is None or len(self._times) < 3:
+            return None
+        steps = [after - before for before, after in zip(self._times, list(self._times)[1:], strict=False)]
+        return (self.last.total - 1 - self.last.index) * statistics.median(steps)
+
+    def _work(self) -> None:
+        began = time.monotonic()
+        stop = lambda: self._halt.is_set() or time.monotonic() - began > self.deadline  # noqa: E731
+        try:
+            with self.turns.turn(stop):
+                self._waiting = False
+                self._run(stop)
+        except Cancelled:
+            self.stopped = True
+        except BaseException as error:  # the reader tells it; a thread has nobody to raise to
+            self.error = error
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
+
+    def _run(self, stop: Stop) -> None:
+        tile: int | None = None
+        for left in range(PIECES, -1, -1):
+            try:
+                with closing(self.frames(stop, tile)) as frames:
+                    for frame in frames:
+                        self._take(frame)
+                return
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not left or not _is_shortage(error):
+                    raise
+                self.last = None
+            tile = self._smaller(tile)
+
+    def _smaller(self, tile: int | None) -> int:
+        tile = max(SMALLEST_TILE, (tile or self.settings.tile or AUTO_TILE) // 2)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self._notes.append(f"Memory ran short, so the picture is done in pieces of {tile} px.")
+        self._times.clear()
+        return tile
+
+    def _take(self, frame: Frame) -> None:
+        self.last = frame
+        self._times.append(frame.seconds)
+        if self._chosen is None:
+            self._chosen = thumbnail_frames(frame, self.settings)
+        now, period = time.monotonic(), 1 / self.rate if self.rate else math.inf
+        thumbnail = bool(self.rate) and frame.index in self._chosen
+        if not (thumbnail or frame.done or (self.rate and now >= self._due)):
+            return
+        self._due = max(self._due + period, now)  # keeps the mean rate when steps and period do not divide
+        shot = self._shot(frame)
+        with self._news:
+            self._latest = shot
+            if thumbnail or frame.done:
+                self._thumbnails.append(shot)
+            self._news.notify_all()
+
+    def _shot(self, frame: Frame) -> Shot:
+        guess = frame.result if frame.step.t.item() == 0 else frame.estimate
+        noisy, clean = (to_uint8(shrink_to(picture, self.side)) for picture in (frame.image, guess))
+        share = noise_share(frame.problem.process, frame.step.t)
+        return Shot(frame.index, frame.total, caption(frame), share, noisy, clean)
+
+
+def caption(frame: Frame) -> str:
+    """Where the run is, in words."""
+    steps = frame.total // frame.samples - 1
+    step = "finished" if frame.step.t.item() == 0 else f"step {frame.step.index + 1} of {steps}"
+    if frame.samples == 1 or frame.done:
+        return step[:1].upper() + step[1:]
+    return f"Sample {frame.sample + 1} of {frame.samples}, {step}"
+
+
+def noise_share(process: Process, t: Tensor) -> float:
+    """How noisy a state at t looks: the angle arctan(s_t / (s_T a_t)) over the start's own, 1 at the start, 0 clean.
+
+    Bounded where s/a is not, and even steps of it look even: for variance preserving processes it is arccos(a_t).
+    """
+    end = process.marginal(torch.tensor(float(process.steps), dtype=torch.float64))
+    now = process.marginal(t)
+    angle = math.atan2(now.s.item() / end.s.item(), now.a.item())
+    return min(1.0, angle / math.atan2(1.0, end.a.item()))
+
+
+def spread_evenly(values: Sequence[float], count: int) -> list[int]:
+    """At most `count` indices of a monotone sequence, evenly spread in its values, both ends always among them."""
+    if len(values) <= count:
+        return list(range(len(values)))
+    line = np.asarray(values)
+    nearest = [int(np.abs(line - v).argmin()) for v in np.linspace(line[0], line[-1], count)]
+    return sorted({0, len(values) - 1, *nearest})
+
+
+def thumbnail_frames(first: Frame, settings: Settings, count: int = THUMBNAILS) -> frozenset[int]:
+    """Which frames of the run become thumbnails: the first sample's walk, then the later samples' ends."""
+    times = times_of(first.problem, settings)
+    walk = [noise_share(first.problem.process, t) for t in times]
+    ends = spread_evenly(range(1, first.samples), min(first.samples - 1, count // 2))
+    chosen = spread_evenly(walk, count - len(ends))
+    return frozenset([*chosen, *((sample + 2) * len(times) - 1 for sample in ends)])
+
+
+def _is_shortage(error: BaseException) -> bool:
+    """Whether memory ran out: PyTorch's CPU allocator says so only in words."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
