@@ -1,5 +1,6 @@
-"""Time grids: at which of a process's times to look. Each is (process, steps, start) -> `steps` times from start down to
-1 or above, float64; time_grid appends the 0.
+"""Time grids: at which of a process's times to look.
+
+Each is (process, steps, start) -> `steps` times from start down to 1 or above, float64; time_grid appends the 0.
 
 Which one matters more than the sampler when steps are few: multistep samplers want a grid even in log(a/s), first-order
 ones a quadratic one. Networks that are told an index get whole times (`whole`).
@@ -90,7 +91,7 @@ def time_grid(
 
 
 def leading(total: int, steps: int, offset: int = 0) -> Tensor:
-    """1 + offset and every (T // steps)-th index above: DDIM's rule. Never starts at T, so dark and bright are biased."""
+    """1 + offset and every (T // steps)-th index above: DDIM's rule. Never starts at T, and so is biased."""
     return _descending([1 + offset + i * (total // steps) for i in range(steps)])
 
 
@@ -109,13 +110,17 @@ def sections(total: int, counts: str) -> Tensor:
         for stride in range(1, total):
             if len(range(0, total, stride)) == steps:
                 return _descending([1 + i for i in range(0, total, stride)])
-        raise SettingsError(f"No whole stride visits {steps} of {total} noise levels. Choose another number of steps.")
+        raise SettingsError(
+            f"No whole stride visits {steps} of {total} noise levels. Choose another number of steps."
+        )
     taken: list[int] = []
     wanted = [int(n) for n in counts.split(",")] if counts else [total]
     for part, count in enumerate(wanted):
         size = total // len(wanted) + (part < total % len(wanted))
         if size < count:
-            raise SettingsError(f"A part of {size} noise levels cannot give {count} steps. Choose {size} or fewer.")
+            raise SettingsError(
+                f"A part of {size} noise levels cannot give {count} steps. Choose {size} or fewer."
+            )
         first = part * (total // len(wanted)) + min(part, total % len(wanted))
         stride = (size - 1) / (count - 1) if count > 1 else 1.0
         taken += [1 + first + round(i * stride) for i in range(count)]

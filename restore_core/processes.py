@@ -137,10 +137,10 @@ class Process(ABC):
     def euler_mean(
         self, x: Tensor, y: Tensor, t_next: Tensor, t: Tensor, prediction: Prediction, eta: float = 1.0
     ) -> Tensor:
-        """x + da (D - y) + (k s - (1 + eta^2) g2/(2 s)) eps: one plain Euler step of the reverse SDE, without its noise.
+        """x + da (D - y) + (k s - (1 + eta^2) g2/(2 s)) eps: a plain Euler step of the reverse SDE, but for its noise.
 
-        Anderson 1982, with dispersion eta g; eta = 0 is the flow. IR-SDE's published steps, eqs. 5 and 9 of its code's
-        score -eps/s. Sound for small steps only; the processes' own finite steps have no such limit.
+        Anderson 1982, with dispersion eta g; eta = 0 is the flow. For mean reversion this is IR-SDE's published step,
+        x + k (x - y) - (1 + eta^2) lambda^2 k eps/s. Sound for small steps only; the other samplers have no such limit.
         """
         k, da, g2 = self.rates(t_next, t)
         s = self.marginal(t).s
@@ -183,15 +183,15 @@ class Process(ABC):
     def calibrated(self, x: Tensor, y: Tensor, t_next: Tensor, t: Tensor, eps: Tensor) -> Prediction:
         """The x0 whose posterior mean is the plain Euler step that `eps` makes, from networks trained to make it so.
 
-        IR-SDE's maximum-likelihood loss (its section 3.3) compares these two, so its minimiser is not E[eps | x]: read as
-        noise, it leaves a share of s/a in x0, five lambda at T. Only for weights of that loss, at t_next = t - 1.
+        IR-SDE's likelihood loss compares these two, so its minimiser is not E[eps | x]: read as noise, it leaves
+        a share of s/a in x0, five lambda at T = 100. Only for weights of that loss, with t_next = t - 1.
         """
         keep, on_x0 = (_fit(c, x) for c in self._posterior_weights(t_next, t))
         aim = self.euler_mean(x, y, t_next, t, self.from_eps(x, y, t, eps))
         return self.from_x0(x, y, t, y + (aim - y - keep * (x - y)) / on_x0)
 
     def from_v(self, x: Tensor, y: Tensor, t: Tensor, v: Tensor) -> Prediction:
-        """With w = x - y = a w0 + s eps and v = a eps - s w0:  w0 = (a w - s v)/n,  eps = (s w + a v)/n,  n = a^2 + s^2.
+        """Of w = x - y = a w0 + s eps and v = a eps - s w0:  w0 = (a w - s v)/n,  eps = (s w + a v)/n,  n = a^2 + s^2.
 
         Salimans and Ho 2022, section 4; for variance preserving processes n = 1. Sound at a = 0 and at s = 0.
         """
@@ -267,7 +267,7 @@ class VariancePreserving(Process):
         if self.steps == 1:
             return self._log_level.to(t.device)[0].expand(t.shape)
         finite = self._log_level.clone()
-        if torch.isinf(finite[-1]):  # the last stretch to zero signal: steeper than the one before, but finite
+        if torch.isinf(finite[-1]):  # the stretch to zero signal: steeper than the one before, finite
             finite[-1] = finite[-2] + 20.0
         return _interpolate(finite, t.clamp(min=1) - 1)
 
@@ -312,7 +312,7 @@ class ResidualShifting(Process):
         return grown * t.clamp(max=1)
 
     def divisor(self, t: Tensor, *, latent: bool = True) -> Tensor:
-        """What the published networks divide x_t by: sqrt(s^2 + 1) in a latent space of unit variance, 3 s + 1 on pixels."""
+        """What the published networks divide x_t by: sqrt(s^2 + 1) where x0 has unit variance, 3 s + 1 on pixels."""
         s = self.marginal(t).s
         return (s**2 + 1).sqrt() if latent else 3 * s + 1
 
@@ -336,7 +336,8 @@ class MeanReverting(Process):
         thetas = torch.as_tensor(thetas, dtype=torch.float64)
         if not (scale > 0 and 0 < eps < 1 and bool((thetas > 0).all())):
             raise SettingsError(
-                f"Mean reversion was asked for with lambda {scale}; it needs a noise level above 0. Choose a larger one."
+                f"Mean reversion was asked for with lambda {scale}, and without noise there is no way back. "
+                f"Choose a noise level above 0."
             )
         self.steps, self.scale = len(thetas), scale
         total = torch.cumsum(thetas, 0)
@@ -374,7 +375,7 @@ class Denoising(MeanReverting):
 
 
 class VarianceExploding(Process):
-    """Another process seen as u = (x - b y)/a = x0 + (s/a) eps: a = 1, s = its level. EDM's and k-diffusion's variables.
+    """Another process seen as u = (x - b y)/a = x0 + level eps, in EDM's and k-diffusion's variables: a = 1, s = level.
 
     Its first time must have some signal left: a > 0.
     """

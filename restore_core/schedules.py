@@ -60,7 +60,7 @@ def beta_schedule(name: str, steps: int, start: float = 1e-6, end: float = 1e-2)
     """beta_1..beta_T, float64: the schedules of SR3's code and DDPM's cosine (which takes no start and end)."""
     if name not in BETA_SCHEDULES:
         raise SettingsError(
-            f"There is no noise schedule called '{name}', so none can be made. Choose one of {', '.join(BETA_SCHEDULES)}."
+            f"There is no noise schedule called '{name}', so none is made. Choose one of {', '.join(BETA_SCHEDULES)}."
         )
     return BETA_SCHEDULES[name](steps, start, end)
 
@@ -89,4 +89,6 @@ def theta_schedule(name: str, steps: int, *, first: int = 1) -> Tensor:
         return torch.linspace(1e-4 * k, 0.02 * k, steps + 1, dtype=torch.float64)[first:]
     if name == "constant":
         return torch.ones(steps + 1 - first, dtype=torch.float64)
-    raise SettingsError(f"There is no theta schedule called '{name}'. Choose one of cosine, linear, constant.")
+    raise SettingsError(
+        f"There is no theta schedule called '{name}'. Choose one of cosine, linear, constant."
+    )

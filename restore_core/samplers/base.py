@@ -90,7 +90,9 @@ def is_last(process: Process, t_next: Tensor) -> bool:
 
 def kept(process: Process, t_next: Tensor, t: Tensor, eta: float) -> Tensor:
     """rho s = sqrt(s'^2 - (eta sigma_small)^2): how much of eps lives on in x'."""
-    return (process.marginal(t_next).s ** 2 - (eta * process.posterior_std(t_next, t)) ** 2).clamp(min=0).sqrt()
+    return (
+        (process.marginal(t_next).s ** 2 - (eta * process.posterior_std(t_next, t)) ** 2).clamp(min=0).sqrt()
+    )
 
 
 def rule(

@@ -17,7 +17,7 @@ VARIANCE = Option(
 )  # fmt: skip
 DRIFT = Option(
     "drift", "Drift", "exact", choices=("exact", "plain"),
-    help="exact: sound at any number of steps. plain: as IR-SDE was published, which needs every step it was trained on.",
+    help="exact: sound at any number of steps. plain: as IR-SDE was published, for all of its steps.",
 )  # fmt: skip
 
 

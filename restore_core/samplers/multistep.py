@@ -4,8 +4,8 @@ On every process, whatever b is, the flow from lambda to lambda' = lambda + h is
 
     x' = b' y + (s'/s)(x - b y) + s' integral of e^l D(l) dl            (Lu et al. 2022, for any b)
 
-so a step is the rule with D replaced by a weighted mean of the extrapolated guesses, weight e^(-q (1 - v)) at v = u/h of
-the way: q = h on the flow, 2h with all of the process's own noise, and log(a' s/(a rho s)) in general.
+so a step is the rule with D replaced by a weighted mean of the extrapolated guesses: weight e^(-q (1 - v)) at v = u/h
+of the way, q = h on the flow, 2h with as much noise as the process has of its own, log(a'/(a rho)) in general.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from restore_core.settings import Option
 
 ORDER = Option(
     "order", "Order", 2.0, 1.0, 3.0, 1.0,
-    help="How many guesses are joined by a curve. 3 is sharpest where the network is smooth, and shakiest where it is not.",
+    help="How many guesses are joined by a curve. 3 is best where the network is smooth, shaky where it is not.",
 )  # fmt: skip
 
 
@@ -45,7 +45,8 @@ def averages(q: float) -> tuple[float, float]:
 def carried_on(past: Sequence[Past], h: float, first: float, second: float) -> Tensor:
     """Mean over the step of the polynomial through the past guesses (newest first), v = 0 now, v = 1 after h.
 
-    P(v) = D + slope v + bend v (v + r),  slope = (D - D_1)/r,  r = h_1/h (Newton's form);  first, second: means of v, v^2.
+    P(v) = D + slope v + bend v (v + r),  slope = (D - D_1)/r,  r = h_1/h (Newton's form);  first, second: means of v
+    and of v^2.
     """
     now = past[0]
     if len(past) == 1 or not math.isfinite(h):
@@ -93,7 +94,7 @@ def order_of(order: float | Sequence[int], index: int) -> int:
 
 
 def _weight(process: Process, t_next: Tensor, t: Tensor, eta: float) -> float:
-    """q = log(a' s/(a rho s)): h + log(s'/(rho s)), infinite at the ends."""
+    """q = log(a'/(a rho)), infinite at the ends."""
     (a, _, s), a_next = process.marginal(t), process.marginal(t_next).a
     return (a_next * s / (a * kept(process, t_next, t, eta))).log().item()
 
@@ -143,9 +144,7 @@ def exponential(
     midpoint   steps of order 2 take the guess half way, as DPM-Solver++ does by default
     bend       share of the quadratic term: the codes of DPM-Solver++ and MaRS take 1/2, which leaves third order behind
     """
-    return _walk(
-        process, denoise, x, y, times, noise, eta=eta, order=order, midpoint=midpoint, bend=bend
-    )
+    return _walk(process, denoise, x, y, times, noise, eta=eta, order=order, midpoint=midpoint, bend=bend)
 
 
 @sampler(
@@ -161,10 +160,12 @@ def exponential_noise(
     noise: Draw,
     *,
     order: float | Sequence[int] = 2,
-    eta: float = 0.0,
     bend: float = 1.0,
 ) -> Iterator[Step]:
-    """The noise carried on instead of the picture: x' = b' y + (a'/a)(x - b y) - s' integral of e^(h - u) eps(u) du."""
+    """The noise carried on instead of the picture: x' = b' y + (a'/a)(x - b y) - s' integral of e^(h - u) eps(u) du.
+
+    `order` and `bend` as above. There is no stochastic form: it would be of first order.
+    """
     past: list[Past] = []
     for i, (t, t_next) in enumerate(pairwise(times)):
         p = denoise(x, t)
@@ -173,5 +174,5 @@ def exponential_noise(
         h = process.log_snr(t_next).item() - past[0].log_snr
         first, second = averages(-h) if math.isfinite(h) else (0.0, 0.0)
         eps = carried_on(past[: order_of(order, i)], h, first, bend * second)
-        x = rule(process, process.from_eps(x, y, t, eps), y, t_next, t, noise, eta)
+        x = rule(process, process.from_eps(x, y, t, eps), y, t_next, t, noise, 0.0)
     yield arrived(i + 1, t_next, x)
