@@ -126,7 +126,7 @@ def variational_weight(
     """
     (a, _, s), one = process.marginal(t), torch.ones_like(t)
     on_x0 = process.posterior_mean(0 * one, 0 * one, t_next, t, one)
-    scale = {"x0": one, "residual": one, "eps": s / a, "noise": 1 / a}
+    scale = {"x0": one, "residual": one, "eps": s / a}
     if predicts not in scale:
         raise SettingsError(f"No weight is known for '{predicts}'. Choose one of {', '.join(scale)}.")
     return (on_x0 * scale[predicts]) ** 2 / (2 * (process.posterior_std(t_next, t) ** 2).clamp(min=floor))

@@ -63,17 +63,16 @@ class Draws:
 
     count    draws so far: the number of the next
     sign     -1 where the published code subtracts its noise
-    repeat   one draw for all pictures of the batch
+    repeat   the first picture's draw for all of the batch
     """
 
     def __init__(self, prefix: str = "noise:", first: int = 0, sign: float = 1.0, repeat: bool = False):
         self.prefix, self.count, self.sign, self.repeat = prefix, first, sign, repeat
 
     def __call__(self, like: Tensor) -> Tensor:
-        shape = (1, *like.shape[1:]) if self.repeat else tuple(like.shape)
-        z = normal(f"{self.prefix}{self.count}", shape)
+        z = normal(f"{self.prefix}{self.count}", tuple(like.shape))
         self.count += 1
-        return self.sign * z.expand(like.shape)
+        return self.sign * (z[:1].expand(like.shape) if self.repeat else z)
 
 
 def take(settings: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:

@@ -83,9 +83,9 @@ _LOOP = {
 
 @torch.no_grad()
 def loop(meta: Mapping[str, Any], outputs: Mapping[str, np.ndarray]) -> None:
-    """Whole runs of DDIM at eta 1. What the ddpm module draws at its last step it multiplies by zero; ours does not draw.
+    """Whole runs of DDIM at eta 1. The ddpm module draws at the last step too, times zero; ours does not draw there.
 
-    `returned` is the published loop's: without "continous" the LAST picture of the batch only, a fault (sr3.md, 6).
+    `returned` is the published loop's: without "continous" the LAST picture of the batch only, a fault.
     We compare all pictures at every step, and take its choice out of them.
     """
     for name, case in meta["config"]["cases"].items():
