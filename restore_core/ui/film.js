@@ -58,7 +58,9 @@ function rest(k) {  // look at one moment; the thumbnail at once, the sharp pict
   const moment = moments[k];
   if (!moment) return;
   at = k;
-  live.hidden = film.dataset.state !== "running";
+  film.dataset.rest = "true";
+  live.textContent = film.dataset.state === "running" ? "Live" : "Close";
+  live.hidden = false;
   mark(k);
   show({ src_xt: moment.full_xt || moment.src, src_x0: moment.full_x0 || moment.guess, caption: moment.caption });
   const button = strip.children[k], box = strip.getBoundingClientRect(), own = button.getBoundingClientRect();
@@ -66,7 +68,7 @@ function rest(k) {  // look at one moment; the thumbnail at once, the sharp pict
   clearTimeout(timer);
   if (moment.full_xt) return;
   timer = setTimeout(async () => {
-    const asked = run, full = await server.moment(run, moment.k);
+    const asked = run, full = await server.moment([run, moment.k]);
     if (!full || asked !== run) return;
     [moment.full_xt, moment.full_x0] = full;
     if (at === k) show({ src_xt: full[0], src_x0: full[1] });
@@ -75,6 +77,7 @@ function rest(k) {  // look at one moment; the thumbnail at once, the sharp pict
 
 function follow() {
   at = null;
+  film.dataset.rest = "false";
   live.hidden = true;
   if (latest) show(latest);
   if (moments.length) mark(moments.length - 1);
@@ -88,7 +91,8 @@ function begin(value) {
   element.querySelectorAll(".stage img").forEach((img) => img.removeAttribute("src"));
   range.disabled = true;
   follow();
-  if (value.aspect) film.style.setProperty("--aspect", value.aspect);
+  film.style.setProperty("--aspect", value.aspect || 1.5);
+  film.dataset.tall = value.aspect < 0.9;
   const box = $(".stage").getBoundingClientRect();
   if (box.bottom < 0 || box.top > innerHeight - 160) {
     film.scrollIntoView({ behavior: calm ? "auto" : "smooth", block: "start" });
@@ -99,16 +103,17 @@ watch("value", () => {
   const value = props.value;
   if (!value || !value.run) return;
   if (value.run !== run) begin(value);
-  film.dataset.state = value.error ? "error" : value.done ? "done" : value.src_xt || moments.length ? "running" : "waiting";
   const have = new Set(moments.map((m) => m.k));
   for (const moment of value.all || value.new || []) if (!have.has(moment.k)) add(moment);
+  const seen = value.src_xt || latest.src_xt || moments.length;
+  film.dataset.state = value.done ? (!seen ? "empty" : value.error ? "error" : "done") : seen ? "running" : "waiting";
   for (const key of ["src_xt", "src_x0", "caption"]) if (value[key] !== undefined) latest[key] = value[key];
   if (at === null) { show(latest); if (moments.length) mark(moments.length - 1); }
   if (value.p !== undefined) {
     $(".bar i").style.width = 100 * value.p + "%";
     $(".bar").setAttribute("aria-valuenow", Math.round(100 * value.p));
   }
-  if (value.done) live.hidden = true;
+  if (value.done && at !== null) rest(at);
   say(value.caption, value.done);
 });
 

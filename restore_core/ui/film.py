@@ -38,8 +38,8 @@ Lookup = Callable[[object, object], Moment | None]
 def film(moment: Lookup, *, elem_id: str = "film") -> gr.HTML:
     """The component. `moment(run, k)` finds the stored preview of a thumbnail that someone rests on."""
 
-    def fetch(run: str, k: int) -> list[str] | None:
-        found = moment(run, k)
+    def fetch(asked: object) -> list[str] | None:  # [run, k], from a browser
+        found = moment(*asked) if isinstance(asked, list) and len(asked) == 2 else None
         return None if found is None else [_uri(jpeg) for jpeg in found]
 
     fetch.__name__ = "moment"  # the name the script calls

@@ -27,9 +27,11 @@ from restore_core.ui.running import LIVE, Message, restoration
 
 EXAMPLES = Path(__file__).parent / "examples"
 TASK_WORDS = {"deblur": "Blurry", "sr4": "Small", "denoise": "Noisy"}
-TASK_CHOICES = [("I am not sure", "auto"), *((TASK_WORDS.get(key, task.label), key) for key, task in TASKS.items())]
+OTHER_TASKS = {key: task.label for key, task in TASKS.items() if key not in TASK_WORDS}
+TASK_CHOICES = [("I am not sure", "auto"), *((word, key) for key, word in (TASK_WORDS | OTHER_TASKS).items())]
 LIVE_CHOICES = [("Smooth", "smooth"), ("Light", "light"), ("Off", "off")]
 AUTOMATIC_TEXT = "Picks the method that suits what is wrong with your photo. Right for most."
+AWAY = ["away"]  # a class of page.css: not shown, but there, so that nothing has to be made anew
 SHOW_BEFORE = """() => {
   const result = document.querySelector("#result"), button = document.querySelector("#show-before");
   const on = result.classList.toggle("before-only");
@@ -61,6 +63,7 @@ class Tab:
     expert: dict[str, Any]
     about: gr.State
     shown: gr.State
+    had: gr.State
     film: gr.HTML
     finished: gr.Column
     result: gr.ImageSlider
@@ -126,9 +129,11 @@ class Tab:
         ask = self.ask(*read)
         values = dict(ask.values)
         if sampler_moved:
-            own = values["sampler"] == ask.shown.get("sampler")
-            values["spacing"] = ask.shown["spacing"] if own else SAMPLERS[values["sampler"]].spacing
-            if not own and not ask.shown.get("eta"):
+            own = card(ask.method_key).defaults
+            suits = own if values["sampler"] == own["sampler"] else {"spacing": SAMPLERS[values["sampler"]].spacing}
+            same = values["sampler"] == ask.shown.get("sampler")
+            values["spacing"] = ask.shown["spacing"] if same else suits["spacing"]
+            if not same and not ask.shown.get("eta"):
                 values["eta"] = 1.0
         ask = replace(ask, values=values)
         updates: Updates = {self.word: widgets.preset_text(*word(ask))}
@@ -159,31 +164,36 @@ class Tab:
             told += " That is long: fewer steps or a smaller copy are faster."
         return widgets.text(told)
 
-    def restore(self, request: gr.Request, path: str | None, live: str, *read: Any) -> Iterator[Updates]:
-        """The run, streamed."""
+    def restore(
+        self, request: gr.Request, path: str | None, live: str, had: bool, *read: Any
+    ) -> Iterator[Updates]:
+        """The run, streamed. `had`: whether an earlier result is there, which then comes back if this run has none."""
         session = request.session_hash or ""
         yield {
             self.run: gr.update(interactive=False),
             self.stop: gr.update(interactive=True),
             self.message: "",
-            self.finished: gr.update(visible="hidden"),
+            self.finished: gr.update(elem_classes=AWAY),
         }
         for message in restoration(self.desk, session, path, self.ask(*read), live=live):
-            yield self.tell(message)
+            yield self.tell(message, had)
 
-    def tell(self, message: Message) -> Updates:
+    def tell(self, message: Message, had: bool = False) -> Updates:
         """One message as updates; during the run only the film changes."""
         updates: Updates = {self.film: message.film}
         if message.text:
             updates[self.message] = widgets.text(message.text, "error" if message.failed else "note")
+        if message.outcome is None and had and message.film.get("done"):
+            updates[self.finished] = gr.update(elem_classes=[])
         if message.outcome is not None:
             found = message.outcome
             updates |= {
-                self.finished: gr.update(visible=True),
+                self.finished: gr.update(elem_classes=[]),
                 self.result: (str(found.before), str(found.after)),
                 self.result_facts: widgets.facts(found.facts),
                 self.png: str(found.png),
                 self.jpeg: str(found.jpeg),
+                self.had: True,
             }
         return updates
 
@@ -227,11 +237,11 @@ class Tab:
 
         outputs = [
             self.film, self.run, self.stop, self.message, self.finished, self.result, self.result_facts, self.png,
-            self.jpeg,
+            self.jpeg, self.had,
         ]  # fmt: skip
 
         running = self.run.click(
-            self.restore, [self.photo, self.live, *self.asked], outputs, show_progress="hidden", trigger_mode="once",
+            self.restore, [self.photo, self.live, self.had, *self.asked], outputs, show_progress="hidden", trigger_mode="once",
             concurrency_id="engine", concurrency_limit=16, api_visibility="private",
         )  # fmt: skip
         running.then(self.ready, None, [self.run, self.stop], **quick)
@@ -257,7 +267,7 @@ def fill(desk: Desk) -> None:
             with gr.Row(elem_id="press"):
                 run = gr.Button("Restore", variant="primary", elem_id="run", scale=3, min_width=140)
                 stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=90, interactive=False)
-            message = gr.HTML(elem_id="message", apply_default_css=False)
+            message = widgets.announcement("message")
             method = gr.State("auto")
             method_tabs = _method_tabs()
             with gr.Accordion("More settings", open=False, elem_id="more"):
@@ -273,7 +283,7 @@ def fill(desk: Desk) -> None:
                     info="Light sends two a second, for slow lines.",
                 )  # fmt: skip
         with gr.Column(scale=9, min_width=330, elem_id="seeing"):
-            with gr.Column(visible="hidden", elem_id="finished") as finished:
+            with gr.Column(elem_classes=AWAY, elem_id="finished") as finished:
                 result = gr.ImageSlider(
                     label="Before and after", type="filepath", interactive=False, show_label=False, max_height=560,
                     buttons=["fullscreen"], elem_id="result",
@@ -286,7 +296,7 @@ def fill(desk: Desk) -> None:
             reel = film(desk.store.moment)
     tab = Tab(
         desk, photo, facts, smaller, task, preset, says, estimate, run, stop, message, method, seed, live, expert,
-        gr.State({}), gr.State(defaults), reel, finished, result, result_facts, png, jpeg,
+        gr.State({}), gr.State(defaults), gr.State(False), reel, finished, result, result_facts, png, jpeg,
     )  # fmt: skip
     assert set(LIVE) == {key for _, key in LIVE_CHOICES}
     tab.wire(method_tabs, dice, show_before)

@@ -27,7 +27,8 @@ def photo() -> gr.Image:
         image_mode=None,
         sources=["upload", "clipboard"],
         label="Your photo",
-        height=230,
+        show_label=False,
+        height=220,
         buttons=["fullscreen"],
         elem_id="photo-in",
         placeholder="Drop a photo here\n\nor click to choose one",
@@ -96,7 +97,7 @@ def adjusted(ask: Ask, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     option = noise_option(ask)
     if option is not None:
         own["noise"] |= {
-            "label": f"Noise level: {option.label}",
+            "label": option.label,
             "minimum": option.low,
             "maximum": option.high,
             "step": option.step,
@@ -105,6 +106,16 @@ def adjusted(ask: Ask, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     if "noise" in why:
         own["noise"]["info"] = why["noise"]
     return [gr.update(**update) for update in own.values()]
+
+
+def announcement(elem_id: str) -> gr.HTML:
+    """A place for sentences that a screen reader tells when they change."""
+    return gr.HTML(
+        "",
+        html_template='<div role="status" aria-live="polite">${value}</div>',
+        apply_default_css=False,
+        elem_id=elem_id,
+    )
 
 
 def text(sentence: str, kind: str = "note") -> str:
