@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -16,6 +17,15 @@ from restore_core.settings import Option, Settings
 
 
 @dataclass(frozen=True)
+class Preset:
+    """A position of the faithful-to-vivid slider: what it changes in the defaults."""
+
+    word: str
+    sentence: str
+    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Variant:
     """One published or shipped set of weights.
 
@@ -23,6 +33,13 @@ class Variant:
     weights   role -> key in the catalogue, e.g. {"network": "resshift/realsr-x4-v3", "autoencoder": "resshift/vq-f4"}
     scale     how much larger the result is than the input
     config    the numbers of this variant: schedule, ranges
+    channels  of the picture it is given: 3, or 4 where its alpha marks what is to be filled (transparent)
+    note      what one should know before choosing it
+    options   its own, beside the card's
+    defaults  its own, over the card's
+    presets   its own, in place of the card's
+    paper     the authors' own run (sampler, steps, grid, variance), over the defaults; empty for our own weights
+    fixed     settings that cannot be changed: key -> (value, the sentence that says why)
     """
 
     key: str
@@ -31,15 +48,18 @@ class Variant:
     weights: Mapping[str, str]
     scale: int = 1
     config: Mapping[str, Any] = field(default_factory=dict)
+    channels: int = 3
+    note: str = ""
+    options: tuple[Option, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    presets: tuple[Preset, ...] = ()
+    paper: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
 
-
-@dataclass(frozen=True)
-class Preset:
-    """A position of the faithful-to-vivid slider: what it changes in the defaults."""
-
-    word: str
-    sentence: str
-    changes: Mapping[str, Any]
+    @property
+    def published(self) -> bool:
+        """Whether these are the weights of a paper, which ran them in a way of its own."""
+        return bool(self.paper)
 
 
 PRESET_WORDS: tuple[tuple[str, str], ...] = (
@@ -89,17 +109,35 @@ class Card:
         known = ", ".join(dict.fromkeys(v.task for v in self.variants))
         raise SettingsError(f"{self.title} has no weights for the task '{task}'. Choose one of {known}.")
 
-    def settings(self, variant: str, preset: int = 2, **changes: Any) -> Settings:
-        """The method's defaults, moved by a preset, then by `changes` (Settings fields or option keys)."""
-        if not 0 <= preset < len(self.presets):
-            raise SettingsError(f"There is no preset {preset}. Choose 0 (most faithful) to 4 (most vivid).")
-        wanted = {**self.defaults, **self.presets[preset].changes}
+    def options_of(self, variant: str) -> tuple[Option, ...]:
+        """The card's options and the variant's own."""
+        return (*self.options, *self.variant(variant).options)
+
+    def settings(self, variant: str, preset: int = 2, *, paper: bool = False, **changes: Any) -> Settings:
+        """The variant's defaults, moved by a preset (or to the paper's own run), then by `changes`.
+
+        changes   Settings fields or option keys; None means unchanged
+        """
+        wanted = self._start(self.variant(variant), preset, paper)
         wanted |= {key: value for key, value in changes.items() if value is not None}
         own = {f.name for f in fields(Settings)}
         options = {key: value for key, value in wanted.items() if key not in own}
         chosen = {key: value for key, value in wanted.items() if key in own and key != "options"}
         chosen["options"] = options | dict(wanted.get("options", {}))
         return self.checked(Settings(method=self.key, variant=variant, **chosen))
+
+    def _start(self, variant: Variant, preset: int, paper: bool) -> dict[str, Any]:
+        positions = variant.presets or self.presets
+        if not 0 <= preset < len(positions):
+            raise SettingsError(f"There is no preset {preset}. Choose 0 (most faithful) to 4 (most vivid).")
+        if paper and not variant.published:
+            raise SettingsError(
+                f"'{variant.label}' are weights of our own, so no paper says how to run them. Choose one of the five "
+                f"presets, or published weights."
+            )
+        moved = variant.paper if paper else positions[preset].changes
+        fixed = {key: value for key, (value, _) in variant.fixed.items()}
+        return {**self.defaults, **variant.defaults, **moved, **fixed}
 
     def checked(self, settings: Settings) -> Settings:
         """The same settings with every option of the method and sampler present and in range, unknown ones refused."""
@@ -111,16 +149,40 @@ class Card:
             raise SettingsError(
                 f"There is no time grid called '{settings.spacing}'. Choose one of {', '.join(GRID_LABELS)}."
             )
-        own, steppers = {o.key: o for o in self.options}, {o.key: o for o in SAMPLERS[settings.sampler].options}
+        variant = self.variant(settings.variant)
+        options = self._options(variant, settings)
+        _refuse_changed(variant, {**settings.to_json(), **options}, {o.key: o.label for o in self.options})
+        return Settings(**(settings.to_json() | {"options": options}))
+
+    def _options(self, variant: Variant, settings: Settings) -> dict[str, Any]:
+        """Every option of the variant and the sampler, checked; those of other samplers and variants are left out."""
+        own = {o.key: o for o in self.options_of(variant.key)}
+        steppers = {o.key: o for o in SAMPLERS[settings.sampler].options}
         elsewhere = {o.key for s in SAMPLERS.values() for o in s.options}
+        elsewhere |= {o.key for v in self.variants for o in v.options}
         unknown = sorted(set(settings.options) - set(own) - elsewhere)
         if unknown:
             raise SettingsError(
                 f"{self.title} has no option called {', '.join(unknown)}. It has: {', '.join([*own, *steppers])}."
             )
-        self.variant(settings.variant)
-        options = {key: o.check(settings.options.get(key, o.default)) for key, o in (own | steppers).items()}
-        return Settings(**(settings.to_json() | {"options": options}))
+        given = {key: value for key, (value, _) in variant.fixed.items()} | dict(settings.options)
+        return {key: o.check(given.get(key, o.default)) for key, o in (own | steppers).items()}
+
+
+def _refuse_changed(variant: Variant, found: Mapping[str, Any], labels: Mapping[str, str]) -> None:
+    """SettingsError where something that the weights fix has another value."""
+    for key, (value, why) in variant.fixed.items():
+        if key in found and not _same(found[key], value):
+            raise SettingsError(
+                f"{labels.get(key, key.capitalize())} is {found[key]}, and '{variant.label}' runs at {value} only. "
+                f"{why} Choose {value}, or other weights."
+            )
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=1e-6)
+    return one == other
 
 
 class Method(ABC):
@@ -133,4 +195,7 @@ class Method(ABC):
 
     @abstractmethod
     def pose(self, image: Tensor, settings: Settings) -> Problem:
-        """image (1, 3, H, W), RGB in [0, 1], on the networks' device -> Problem with result scale x H by scale x W."""
+        """image (1, 3, H, W), RGB in [0, 1], on the networks' device -> Problem with result scale x H by scale x W.
+
+        Variants of 4 channels take RGB and alpha, and fill what is transparent.
+        """

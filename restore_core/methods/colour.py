@@ -1,0 +1,72 @@
+"""Keeping the input's colours: what a network changed on the large scale is put back, and its detail is kept.
+
+    wavelet      low(reference) + (image - low(image)), low = five a-trous blurs (1, 2, 1)/4 with gaps 1, 2, 4, 8, 16
+    statistics   (image - mean)/std of each channel brought to the reference's (Huang and Belongie 2017: AdaIN)
+    chroma       the image's luma with the reference's Cb and Cr (BT.601)
+
+No paper of ResShift's, SR3's or IR-SDE's has such a step, so it is off unless asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from restore_core.settings import Option
+
+GAPS = (1, 2, 4, 8, 16)
+LUMA = (0.299, 0.587, 0.114)
+
+
+def low_band(image: Tensor) -> Tensor:
+    """image (N, C, H, W) without detail finer than about 31 px: repeated edges, any size."""
+    taps = torch.tensor([0.25, 0.5, 0.25], dtype=image.dtype, device=image.device)
+    kernel = torch.outer(taps, taps).expand(image.shape[1], 1, 3, 3)
+    for gap in GAPS:
+        padded = F.pad(image, (gap, gap, gap, gap), mode="replicate")
+        image = F.conv2d(padded, kernel, dilation=gap, groups=image.shape[1])
+    return image
+
+
+def wavelet(image: Tensor, reference: Tensor) -> Tensor:
+    """The image's detail on the reference's low band."""
+    return image + low_band(reference - image)
+
+
+def statistics(image: Tensor, reference: Tensor) -> Tensor:
+    """The reference's mean and deviation in every channel; variances have 1e-5 added."""
+    (var, mean), (var_there, mean_there) = (
+        torch.var_mean(x, dim=(-2, -1), correction=1, keepdim=True) for x in (image, reference)
+    )
+    return (image - mean) * ((var_there + 1e-5) / (var + 1e-5)).sqrt() + mean_there
+
+
+def chroma(image: Tensor, reference: Tensor) -> Tensor:
+    """The reference with the image's luma: R, G and B are moved alike, so that Cb and Cr stay the reference's."""
+    weights = torch.tensor(LUMA, dtype=image.dtype, device=image.device)[:, None, None]
+    return reference + ((image - reference) * weights).sum(dim=1, keepdim=True)
+
+
+def off(image: Tensor, reference: Tensor) -> Tensor:
+    """The image as it is."""
+    return image
+
+
+FIXES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "off": off,
+    "wavelet": wavelet,
+    "statistics": statistics,
+    "chroma": chroma,
+}
+COLOUR = Option(
+    "colour", "Keep the input's colours", "off", choices=tuple(FIXES),
+    help="wavelet: large areas. statistics: overall tone. chroma: every colour, new brightness only.",
+)  # fmt: skip
+
+
+def keep_colours(image: Tensor, reference: Tensor, how: str) -> Tensor:
+    """image with the reference's colours; both (1, 3, H, W), RGB in [0, 1], of one size."""
+    return FIXES[how](image, reference).clamp(0, 1)
