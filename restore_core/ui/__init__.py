@@ -12,7 +12,7 @@ from restore_core.library import Library
 from restore_core.ui import restore
 from restore_core.ui.desk import Desk
 
-TABS: tuple[tuple[str, Callable[[Desk], None]], ...] = (("Restore", restore.fill),)
+TABS: tuple[tuple[str, Callable[[Desk], object]], ...] = (("Restore", restore.fill),)
 
 TITLE = "Stepback"
 HEADER = (

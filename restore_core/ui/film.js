@@ -3,7 +3,7 @@ const $ = (selector) => element.querySelector(selector);
 const film = $(".film"), range = $(".scrub input"), strip = $(".strip"), live = $(".live");
 const radios = [...element.querySelectorAll(".views input")];
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-let run = null, moments = [], latest = null, at = null, timer = 0, spoken = 0, late = 0;
+let run = null, moments = [], latest = null, at = null, timer = 0, spoken = 0, late = 0, drawn = 0;
 
 const group = "film-view-" + Math.random().toString(36).slice(2);
 for (const radio of radios) {
@@ -108,7 +108,11 @@ watch("value", () => {
   const seen = value.src_xt || latest.src_xt || moments.length;
   film.dataset.state = value.done ? (!seen ? "empty" : value.error ? "error" : "done") : seen ? "running" : "waiting";
   for (const key of ["src_xt", "src_x0", "caption"]) if (value[key] !== undefined) latest[key] = value[key];
-  if (at === null) { show(latest); if (moments.length) mark(moments.length - 1); }
+  if (at === null && (!calm || value.done || Date.now() - drawn > 500)) {
+    drawn = Date.now();
+    show(latest);
+    if (moments.length) mark(moments.length - 1);
+  }
   if (value.p !== undefined) {
     $(".bar i").style.width = 100 * value.p + "%";
     $(".bar").setAttribute("aria-valuenow", Math.round(100 * value.p));

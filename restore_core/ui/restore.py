@@ -23,7 +23,7 @@ from restore_core.ui import widgets
 from restore_core.ui.asking import EXPERT, LONG, Ask, duration, is_large, look_of, seconds, word
 from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.film import film
-from restore_core.ui.running import LIVE, Message, restoration
+from restore_core.ui.running import Message, restoration
 
 EXAMPLES = Path(__file__).parent / "examples"
 TASK_WORDS = {"deblur": "Blurry", "sr4": "Small", "denoise": "Noisy"}
@@ -37,7 +37,6 @@ SHOW_BEFORE = """() => {
   const on = result.classList.toggle("before-only");
   button.setAttribute("aria-pressed", on);
 }"""
-CALM = """(live) => matchMedia("(prefers-reduced-motion: reduce)").matches ? "light" : live"""
 
 Updates = dict[Any, Any]
 
@@ -241,14 +240,14 @@ class Tab:
         ]  # fmt: skip
 
         running = self.run.click(
-            self.restore, [self.photo, self.live, self.had, *self.asked], outputs, show_progress="hidden", trigger_mode="once",
-            concurrency_id="engine", concurrency_limit=16, api_visibility="private",
+            self.restore, [self.photo, self.live, self.had, *self.asked], outputs, show_progress="hidden",
+            trigger_mode="once", concurrency_id="engine", concurrency_limit=16, api_visibility="private",
         )  # fmt: skip
         running.then(self.ready, None, [self.run, self.stop], **quick)
         self.stop.click(self.halt, None, None, **quick)
 
 
-def fill(desk: Desk) -> None:
+def fill(desk: Desk) -> Tab:
     """Lay the tab out and wire it."""
     start = Ask()
     defaults = start.defaults()
@@ -298,8 +297,8 @@ def fill(desk: Desk) -> None:
         desk, photo, facts, smaller, task, preset, says, estimate, run, stop, message, method, seed, live, expert,
         gr.State({}), gr.State(defaults), gr.State(False), reel, finished, result, result_facts, png, jpeg,
     )  # fmt: skip
-    assert set(LIVE) == {key for _, key in LIVE_CHOICES}
     tab.wire(method_tabs, dice, show_before)
+    return tab
 
 
 def _examples(photo: gr.Image) -> None:
