@@ -115,44 +115,54 @@ class _Run:
         return self.told + 1
 
     def compare(self, states: list[Tensor], guesses: list[Tensor]) -> None:
-        # the schedulers hold float32 betas and products of them: about 1e-4, and more where x0 = (x - s eps)/a is large
+        """States and guesses within a part in 10^4: the schedulers hold float32 betas and products of them."""
         for key, ours in {"x": states, "x0": guesses}.items():
             if key in self.expected:
                 assert_close(
-                    torch.stack(ours), self.expected[key], self.tolerance, f"{self.name}.{key}", 2e-5
+                    torch.stack(ours), self.expected[key], self.tolerance, f"{self.name}.{key}", 1e-4
                 )
 
 
 def _ddim(run: _Run) -> None:
     """Each step goes from t to t - T // N whatever the next timestep is: diffusers' way, a slip unless N divides T."""
     options = take(run.step_kwargs, {"eta": 0.0, "use_clipped_model_output": False})
+    process, x, guesses = run.process, run.start, []
+    states = [x]
+    stride, lowest = process.steps // run.steps, 0 if run.args["set_alpha_to_one"] else 1
     denoise = run.denoiser(
         run.told + 1, clip=run.args["clip_sample"], rederive=options["use_clipped_model_output"]
     )
-    _strided(run, denoise, lowest=0 if run.args["set_alpha_to_one"] else 1, eta=options["eta"], variance=0.0)
-
-
-def _ddpm(run: _Run) -> None:
-    take(run.step_kwargs, {})
-    kinds = {"fixed_small": 0.0, "fixed_large": 1.0}
-    kind = run.args["variance_type"]
-    assert kind in kinds, f"{run.name}: unknown variance {kind!r}; known: {', '.join(kinds)}"
-    denoise = run.denoiser(run.told + 1, clip=run.args["clip_sample"])
-    _strided(run, denoise, lowest=0, eta=1.0, variance=kinds[kind])
-
-
-def _strided(run: _Run, denoise: Denoise, *, lowest: int, eta: float, variance: float) -> None:
-    x, states, guesses = run.start, [run.start], []
-    stride = run.process.steps // run.steps
     for t in run.rounded(run.grid()):
         times = torch.stack([t, (t - stride).clamp(min=lowest)])
         first, last = SAMPLERS["ddim"].run(
-            run.process, denoise, x, run.anchor, times, run.draws, eta=eta, variance=variance
+            process, denoise, x, run.anchor, times, run.draws, eta=options["eta"]
         )
         x = last.x
         states.append(x)
         guesses.append(first.prediction.x0)
     run.compare(states, guesses)
+
+
+def _ddpm(run: _Run) -> None:
+    """A chain that ends above index 1 gets noise in its last step there, with large variance: a fault.
+
+    A sampler must not return noise, so ours does not; the published last state is ours with that noise laid over it.
+    """
+    take(run.step_kwargs, {})
+    kinds = {"fixed_small": 0.0, "fixed_large": 1.0}
+    kind, process = run.args["variance_type"], run.process
+    assert kind in kinds, f"{run.name}: unknown variance {kind!r}; known: {', '.join(kinds)}"
+    times = torch.cat([run.rounded(run.grid()), torch.zeros(1, dtype=F64)])
+    denoise = run.denoiser(times, clip=run.args["clip_sample"])
+    steps = list(
+        SAMPLERS["ddim"].run(
+            process, denoise, run.start, run.anchor, times, run.draws, eta=1.0, variance=kinds[kind]
+        )
+    )
+    states = [step.x for step in steps]
+    if kind == "fixed_large" and times[-2] > 1:
+        states[-1] = states[-1] + process.forward_std(times[-1], times[-2]) * run.draws(states[-1])
+    run.compare(states, [step.prediction.x0 for step in steps[:-1]])
 
 
 def _dpm(run: _Run) -> None:
@@ -214,9 +224,13 @@ def _exploding(run: _Run, key: str, options: Mapping[str, Any]) -> None:
     take(run.step_kwargs, {})
     levels = torch.from_numpy(run.expected["sigmas"]).double()
     held = torch.cat([levels[:1], levels[1:][levels[1:] != levels[:-1]]])  # Heun lists the inner ones twice
-    grid = time_grid(run.process, run.steps, "karras")[:-1] if run.args["use_karras_sigmas"] else run.grid()
+    grid = run.grid()
+    if run.args["use_karras_sigmas"]:
+        grid = time_grid(run.process, run.steps, "karras", start=grid[0].item())[:-1]
     published = torch.cat([run.told[:1], run.told[1:][run.told[1:] != run.told[:-1]]])
-    assert_close(grid - 1, published.numpy(), 1e-2, f"{run.name}.timesteps")
+    rounds = run.args["timestep_spacing"] == "trailing"
+    assert_close(grid - 1, published.numpy(), 0.5 if rounds else 1e-2, f"{run.name}.timesteps")
+    grid = published + 1 if rounds else grid
     # between indices sigma is interpolated there, log sigma here
     assert_close(run.process.level(grid) / held[:-1], np.ones(len(grid)), 1e-3, f"{run.name}.sigmas")
     times = torch.cat([run.process.time_of(held[:-1]), torch.zeros(1, dtype=F64)])
