@@ -23,11 +23,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from restore_core import devices, job
 from restore_core.engine import finish, restore, times_of
+from restore_core.export import data_uri
 from restore_core.images import Photo
 from restore_core.library import Library, card
 from restore_core.methods import METHODS
 from restore_core.problem import Problem
 from restore_core.settings import Settings
+from restore_core.ui.streaming import RATE, Stream, Turns
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -116,10 +118,17 @@ def main() -> None:
 
 def film_ratio(library: Library, precision: str, rounds: int) -> float:
     """A run whose film is drawn by the interface's own streaming, over the same run with the film off."""
-    from restore_core.ui.streaming import measure  # the interface is optional for the other rows
-
     work = job.plan(photo(256), library, task="deblur", method="dvsr", steps=40, precision=precision)
-    return ratio(lambda: measure(work, library, film=True), lambda: measure(work, library, film=False), rounds)
+    return ratio(lambda: watched(work, library, RATE), lambda: watched(work, library, 0.0), rounds)
+
+
+def watched(work: job.Job, library: Library, rate: float) -> None:
+    """The job as the page runs it: sampling in the worker, pictures encoded by the reader."""
+    frames = lambda stop, tile: job.run(work, library, stop=stop)  # noqa: E731
+    for news in Stream(frames, work.settings, Turns(), rate=rate).start().news():
+        for shot in (news.latest, *news.thumbnails) if rate else ():
+            if shot is not None:
+                data_uri(shot.noisy), data_uri(shot.guess)
 
 
 if __name__ == "__main__":

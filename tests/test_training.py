@@ -117,7 +117,7 @@ def test_losses_are_zero_at_the_exact_network():
     loss, g = predictor_loss(model, x0, x0)
     assert loss == 0
 
-    def exact(fed: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    def exact(fed: torch.Tensor, level: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
         s, sd = level.reshape(-1, 1, 1, 1), model.sd
         r = fed[:, :3] * (s**2 + sd**2).sqrt()
         return model.target(x0, r, torch.ones_like(s), s, fed[:, 3:6], sd)

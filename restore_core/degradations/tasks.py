@@ -28,6 +28,7 @@ class Task:
     draw       generator -> random parameters for one picture
     damage     (clean, parameters, generator) -> damaged, H/scale x W/scale
     standard   the parameters at which results are measured
+    spectra    whether the damage differs so much from picture to picture that networks are told its spectrum
     """
 
     key: str
@@ -37,6 +38,7 @@ class Task:
     draw: Callable[[torch.Generator], Parameters]
     damage: Callable[[Tensor, Parameters, torch.Generator], Tensor]
     standard: Parameters
+    spectra: bool = False
 
     def __call__(self, clean: Tensor, parameters: Parameters, generator: torch.Generator) -> Tensor:
         """The damaged picture, 8-bit values in [0, 1]."""
@@ -64,10 +66,10 @@ def _draw_nothing(generator: torch.Generator) -> Parameters:
 
 
 def _draw_blur(generator: torch.Generator) -> Parameters:
-    noise = uniform(generator, 0, 4)
-    if uniform(generator, 0, 1) < 0.5:
-        return {"sigma": uniform(generator, 0.4, 4.0), "length": 0.0, "noise": noise}
-    return {"sigma": 0.0, "length": uniform(generator, 3, 21), "angle": uniform(generator, 0, 180), "noise": noise}
+    noise = 3 * uniform(generator, 0, 1) ** 2  # mostly little
+    if uniform(generator, 0, 1) < 0.6:
+        return {"sigma": uniform(generator, 0.5, 3.2), "length": 0.0, "noise": noise}
+    return {"sigma": 0.0, "length": uniform(generator, 3, 17), "angle": uniform(generator, 0, 180), "noise": noise}
 
 
 def _blur(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> Tensor:
@@ -89,8 +91,9 @@ def _noise(clean: Tensor, parameters: Parameters, generator: torch.Generator) ->
 _TASKS = (
     Task("sr4", "Small: four times larger", 4, 0, _draw_nothing, _shrink, {}),
     Task(
-        "deblur", "Blurred", 1, 16, _draw_blur, _blur, {"sigma": 2.0, "length": 0.0, "angle": 0.0, "noise": 1.0}
-    ),
+        "deblur", "Blurred", 1, 16, _draw_blur, _blur,
+        {"sigma": 2.0, "length": 0.0, "angle": 0.0, "noise": 1.0}, spectra=True,
+    ),  # fmt: skip
     Task("denoise", "Noisy", 1, 0, _draw_noise, _noise, {"sigma": 25.0}),
 )
 TASKS: Mapping[str, Task] = {task.key: task for task in _TASKS}

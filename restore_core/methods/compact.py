@@ -42,11 +42,12 @@ def to_image(x: Tensor) -> Tensor:
 def predict(model: CompactModel, y: Tensor, settings: Settings) -> Tensor:
     """g(y), in tiles where the picture is large."""
     tile = tile_size(settings.tile, *y.shape[-2:])
+    run = lambda part, cond: model.predict(part, cond["power"])  # noqa: E731
+    told = {"power": model.describe(y)}
     with autocast(y.device, settings.precision):
         if not tile:
-            return model.predict(y)
-        run = lambda part, cond: model.predict(part)  # noqa: E731
-        return tiled(run, y, {}, tile=tile, overlap=max(64, settings.overlap), multiple=MULTIPLE)
+            return run(y, told)
+        return tiled(run, y, told, tile=tile, overlap=max(64, settings.overlap), multiple=MULTIPLE)
 
 
 def pose(
@@ -67,14 +68,15 @@ def pose(
 
     def network(x: Tensor, t: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
         a, b, s = process.marginal(t)
-        return model.denoise(x - b * cond["anchor"] - a * cond["g"], a, s, cond["g"], cond["y"])
+        r = x - b * cond["anchor"] - a * cond["g"]
+        return model.denoise(r, a, s, cond["g"], cond["y"], cond["power"])
 
     return Problem(
         process=process,
         network=network,
         predicts="x0",
         anchor=anchors[anchor],
-        cond={"y": y, "g": g, "anchor": anchors[anchor]},
+        cond={"y": y, "g": g, "anchor": anchors[anchor], "power": model.describe(y)},
         encode=to_signed,
         decode=to_image,
         guess=g,

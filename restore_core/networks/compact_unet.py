@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from restore_core.networks import spectrum
 from restore_core.networks.base import Architecture, StateDict, count
 from restore_core.networks.layers import on_multiple, sinusoids
 
@@ -61,20 +62,25 @@ class CompactUNet(nn.Module):
     widths      channels of each level, finest first
     depths      blocks of each level on the way down; the way up has as many, but for the deepest
     levels      whether it is told a noise level
+    spectra     whether it is told the power spectrum of the degraded picture
     """
 
     def __init__(
-        self, channels: int, unshuffle: int, widths: Sequence[int], depths: Sequence[int], *, levels: bool = False
+        self,
+        channels: int,
+        unshuffle: int,
+        widths: Sequence[int],
+        depths: Sequence[int],
+        *,
+        levels: bool = False,
+        spectra: bool = False,
     ):
         super().__init__()
         self.unshuffle = unshuffle
         self.multiple = unshuffle * 2 ** (len(widths) - 1)
-        embedding = EMBEDDING if levels else 0
-        self.embed = None
-        if levels:
-            self.embed = nn.Sequential(
-                nn.Linear(2 * FREQUENCIES, EMBEDDING), nn.SiLU(), nn.Linear(EMBEDDING, EMBEDDING), nn.SiLU()
-            )
+        embedding = EMBEDDING if levels or spectra else 0
+        self.embed = _embedder(2 * FREQUENCIES) if levels else None
+        self.embed_spectrum = _embedder(spectrum.SIZE) if spectra else None
         frequencies = torch.exp(torch.linspace(math.log(0.5), math.log(50), FREQUENCIES))
         self.register_buffer("frequencies", frequencies, persistent=False)
         stages = [nn.ModuleList(Block(w, embedding) for _ in range(n)) for w, n in zip(widths, depths, strict=True)]
@@ -90,14 +96,20 @@ class CompactUNet(nn.Module):
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)
 
-    def forward(self, x: Tensor, level: Tensor | None = None) -> Tensor:
-        """x (N, C, H, W); level (N,) in the units of x, where the network is told one."""
-        return on_multiple(self._run, x, self.multiple, level)
+    def forward(self, x: Tensor, level: Tensor | None = None, power: Tensor | None = None) -> Tensor:
+        """x (N, C, H, W); where the network is told them: level (N,) in the units of x, power (N, spectrum.SIZE)."""
+        return on_multiple(self._run, x, self.multiple, level, power)
 
-    def _run(self, x: Tensor, level: Tensor | None) -> Tensor:
-        e = None
+    def _told(self, level: Tensor | None, power: Tensor | None) -> Tensor | None:
+        parts = []
         if self.embed is not None:
-            e = self.embed(sinusoids(level.clamp(*LEVEL_RANGE).log() / 4, self.frequencies))
+            parts.append(self.embed(sinusoids(level.clamp(*LEVEL_RANGE).log() / 4, self.frequencies)))
+        if self.embed_spectrum is not None:
+            parts.append(self.embed_spectrum(power))
+        return sum(parts) if parts else None
+
+    def _run(self, x: Tensor, level: Tensor | None, power: Tensor | None) -> Tensor:
+        e = self._told(level, power)
         h = self.head(F.pixel_unshuffle(x, self.unshuffle))
         skips = []
         for k, blocks in enumerate(self.down):
@@ -111,6 +123,10 @@ class CompactUNet(nn.Module):
             for block in self.up[k]:
                 h = block(h, e)
         return F.pixel_shuffle(self.tail(h), self.unshuffle)
+
+
+def _embedder(numbers: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(numbers, EMBEDDING), nn.SiLU(), nn.Linear(EMBEDDING, EMBEDDING), nn.SiLU())
 
 
 class CompactModel(nn.Module):
@@ -127,18 +143,29 @@ class CompactModel(nn.Module):
         self.register_buffer("sd", torch.tensor(0.15))
         self.register_buffer("data_sd", torch.tensor(0.5))
 
-    def predict(self, y: Tensor) -> Tensor:
-        """g(y) = y + network(y): the picture without any sampling. y (N, 3, H, W) in [-1, 1]."""
-        return y + self.predictor(y).float()
+    def describe(self, y: Tensor) -> Tensor:
+        """What the networks are told of the whole degraded picture, (N, K); K = 0 where they are told nothing."""
+        told = self.predictor.embed_spectrum is not None
+        return spectrum.power_spectrum(y) if told else y.new_zeros(len(y), 0)
 
-    def denoise(self, r: Tensor, a: Tensor, s: Tensor, g: Tensor, y: Tensor) -> Tensor:
+    def predict(self, y: Tensor, power: Tensor | None = None) -> Tensor:
+        """g(y) = y + network(y): the picture without any sampling. y (N, 3, H, W) in [-1, 1].
+
+        power   describe(y) of the whole picture, where y is a tile of it
+        """
+        return y + self.predictor(y, None, self.describe(y) if power is None else power).float()
+
+    def denoise(
+        self, r: Tensor, a: Tensor, s: Tensor, g: Tensor, y: Tensor, power: Tensor | None = None
+    ) -> Tensor:
         """D, the expected clean picture, seen from the state of any process: r = x - b anchor - a g = a (u - g).
 
         r, g, y (N, 3, H, W); a, s (N,) or 0-d, s > 0. Written in r rather than u, so that a = 0 is no exception.
         """
+        power = self.describe(y) if power is None else power
         a, s = (torch.as_tensor(c).to(r).reshape(-1, 1, 1, 1) for c in (a, s))
         level = (s / a).clamp(max=LEVEL_RANGE[1]).reshape(-1).expand(len(r))
-        raw = self.denoiser(self.network_input(r, a, s, g, y, self.sd), level).float()
+        raw = self.denoiser(self.network_input(r, a, s, g, y, self.sd), level, power).float()
         return self.estimate(raw, r, a, s, g, self.sd)
 
     @staticmethod
@@ -170,9 +197,10 @@ PREDICTORS: Mapping[int, dict[str, Any]] = {  # by unshuffle: where pixels are k
 DENOISER: Mapping[str, Any] = dict(unshuffle=2, widths=(32, 64, 128), depths=(2, 2, 4))
 
 
-def new(unshuffle: int) -> CompactModel:
-    """An untrained compact model with the shipped sizes."""
-    return CompactModel(CompactUNet(3, **PREDICTORS[unshuffle]), CompactUNet(9, **DENOISER, levels=True))
+def new(unshuffle: int, *, spectra: bool = False) -> CompactModel:
+    """An untrained compact model with the shipped sizes; `spectra`: told the degraded picture's power spectrum."""
+    predictor = CompactUNet(3, **PREDICTORS[unshuffle], spectra=spectra)
+    return CompactModel(predictor, CompactUNet(9, **DENOISER, levels=True, spectra=spectra))
 
 
 def _unet(state: StateDict, prefix: str) -> CompactUNet:
@@ -181,8 +209,8 @@ def _unet(state: StateDict, prefix: str) -> CompactUNet:
     stages = count(state, f"{prefix}down.", ".0.enter.weight")
     widths = [state[f"{prefix}down.{k}.0.enter.weight"].shape[0] for k in range(stages)]
     depths = [count(state, f"{prefix}down.{k}.", ".enter.weight") for k in range(stages)]
-    levels = f"{prefix}embed.0.weight" in state
-    return CompactUNet(head.shape[1] // unshuffle**2, unshuffle, widths, depths, levels=levels)
+    told = {"levels": f"{prefix}embed.0.weight" in state, "spectra": f"{prefix}embed_spectrum.0.weight" in state}
+    return CompactUNet(head.shape[1] // unshuffle**2, unshuffle, widths, depths, **told)
 
 
 def build(state: StateDict, config: Mapping[str, Any]) -> CompactModel:

@@ -67,11 +67,13 @@ def rate_at(plan: Plan, update: int) -> float:
 class Run:
     """Model, averaged model, optimiser and random state of one training run."""
 
-    def __init__(self, plan: Plan, unshuffle: int, device: torch.device):
+    def __init__(self, plan: Plan, device: torch.device):
         torch.manual_seed(plan.seed)  # initial weights
         self.plan, self.device = plan, device
-        self.model = _placed(compact_unet.new(unshuffle), device)
-        self.average = _placed(compact_unet.new(unshuffle), device)
+        task = TASKS[plan.task]
+        self.model, self.average = (
+            _placed(compact_unet.new(4 if task.scale == 4 else 2, spectra=task.spectra), device) for _ in range(2)
+        )
         self.average.load_state_dict(self.model.state_dict())
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(), lr=plan.rate, betas=(0.9, 0.99), weight_decay=1e-4
@@ -191,7 +193,7 @@ def train(
     pictures, held = split(read_folder(data, plan.crop + 2 * task.margin))
     held = _validation_crops(held)
     out.mkdir(parents=True, exist_ok=True)
-    run = Run(plan, 4 if task.scale == 4 else 2, device)
+    run = Run(plan, device)
     state = out / "state.pt"
     if state.exists():
         run.load(state)

@@ -39,7 +39,8 @@ def denoiser_loss(
     y, g = y * kept, g.detach() * kept
     s, a = level.reshape(-1, 1, 1, 1), torch.ones_like(kept)
     r = x0 + s * z - g
-    raw = model.denoiser(model.network_input(r, a, s, g, y, sd), level).float()
+    fed = model.network_input(r, a, s, g, y, sd)
+    raw = model.denoiser(fed, level, model.describe(y)).float()
     return (raw - model.target(x0, r, a, s, g, sd)).square().mean()
 
 
