@@ -1,0 +1,244 @@
+"""The page in a real browser: python -m pytest -m browser. Needs Playwright, Chromium and the shipped weights.
+
+Where one of them is missing the tests are skipped, and fail when CI=true.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from restore_core import export
+from restore_core.library import Library
+from restore_core.methods import METHODS
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[1]
+CAT = ROOT / "restore_core" / "ui" / "examples" / "blurry-cat.jpg"
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+COUNT_FRAMES = """() => {
+  const img = document.querySelector("#film .noisy img");
+  window.frames_seen = new Set();
+  new MutationObserver(() => { if (img.src.startsWith("data:")) frames_seen.add(img.src); })
+    .observe(img, { attributes: true, attributeFilter: ["src"] });
+}"""
+NARROW_ENOUGH = "document.documentElement.scrollWidth <= innerWidth"
+
+
+def lack(what: str) -> None:
+    """Skip at home, fail where everything is promised to be there."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is missing, and CI=true promises it.")
+    pytest.skip(f"{what} is missing.")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> Iterator[str]:
+    """The app as a user starts it, in a process of its own."""
+    library = Library("cpu")
+    if not all(library.has(key, v.key) for key, method in METHODS.items() for v in method.card.variants[:3]):
+        lack("A file in weights/compact")
+    port, log = free_port(), tmp_path_factory.mktemp("app") / "log.txt"
+    command = [sys.executable, "app.py", "--port", str(port), "--no-browser", "--device", "cpu", "--offline"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GRADIO_TEMP_DIR": str(log.parent / "gradio")}
+    with log.open("w") as out:
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_for(url, server, log)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(20)
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+            return
+        except OSError:
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.5)
+    pytest.fail(f"The app did not answer within two minutes: {log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        lack("Playwright")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        lack("Chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page with all that must not happen in it."""
+
+    def __init__(self, browser: Any, address: str, **context: Any):
+        self.context = browser.new_context(**context)
+        self.page, self.faults = self.context.new_page(), []
+        self.page.set_default_timeout(180_000)
+        self.page.on("console", lambda m: self.faults.append(m.text) if m.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.host = "/".join(address.split("/")[:3])
+        self.page.on("request", lambda r: self._foreign(r.url))
+        self.page.goto(address)
+        self.page.wait_for_selector("#run")
+
+    def _foreign(self, url: str) -> None:
+        if not url.startswith((self.host, "data:", "blob:")):
+            self.faults.append(f"request to {url}")
+
+    def upload(self, path: Path | dict[str, Any]) -> None:
+        self.page.set_input_files("#photo-in input[type=file]", path)
+
+    def say(self, selector: str, words: str) -> str:
+        """Wait until the element says `words` (a regular expression); its text."""
+        script = "([s, w]) => new RegExp(w).test(document.querySelector(s)?.innerText)"
+        self.page.wait_for_function(script, arg=[selector, words])
+        return self.page.inner_text(selector)
+
+    def settle(self, selector: str, value: int) -> None:
+        """Set a number in More settings by hand."""
+        if not self.page.is_visible(selector):
+            self.page.click("#more > button")
+        self.page.fill(f"{selector} input[type=number]", str(value))
+        self.page.keyboard.press("Tab")
+
+
+@pytest.fixture
+def desktop(chromium, address) -> Iterator[Watched]:
+    watched = Watched(chromium, address, viewport={"width": 1280, "height": 900})
+    yield watched
+    watched.context.close()
+    assert watched.faults == []
+
+
+def test_a_photo_is_restored_live_and_a_second_run_is_stopped(desktop: Watched, tmp_path: Path):
+    page = desktop.page
+    desktop.upload(CAT)
+    desktop.say("#estimate", "Takes about")
+    page.evaluate(COUNT_FRAMES)
+    page.click("#run")
+    page.wait_for_selector("#result img", state="visible")
+    assert page.evaluate("frames_seen.size") >= 8
+    assert page.evaluate("[...document.querySelectorAll('#result img')].every((img) => img.src)")
+    with page.expect_download() as download:
+        page.click("#download-png")
+    download.value.save_as(tmp_path / "result.png")
+    assert export.read_settings(tmp_path / "result.png")["settings"]["seed"] == 1
+    page.click("#film .strip button:nth-child(3)")
+    assert "Step 3" in desktop.say("#film .badge", "Step 3")
+    page.keyboard.press("End")
+    desktop.say("#film .badge", "Finished")
+
+    desktop.settle("#steps", 900)
+    assert "Custom" in desktop.say("#preset-word", "Custom")
+    page.evaluate(COUNT_FRAMES)
+    page.click("#run")
+    page.wait_for_function("frames_seen.size >= 8")
+    page.click("#stop")
+    began = time.monotonic()
+    desktop.say("#message", "Stopped at step")
+    assert time.monotonic() - began < 5
+    page.wait_for_selector("#result img", state="visible")
+    page.wait_for_selector("#run:not([disabled])")
+
+
+def test_five_hundred_steps_stream(desktop: Watched, tmp_path: Path):
+    page = desktop.page
+    ramp = torch.linspace(0, 1, 200).expand(1, 3, 200, 200)
+    export.save(ramp, tmp_path / "ramp.png")
+    desktop.upload(tmp_path / "ramp.png")
+    desktop.say("#photo-facts", "200")
+    page.click("#task label:has-text('Noisy')")
+    desktop.settle("#steps", 500)
+    desktop.say("#estimate", "Takes about")
+    page.evaluate(COUNT_FRAMES)
+    page.click("#run")
+    page.wait_for_selector("#result img", state="visible")
+    assert page.evaluate("frames_seen.size") >= 80
+    assert 20 <= page.locator("#film .strip button").count() <= 24
+
+
+def test_a_bad_file_gets_a_sentence_and_the_next_one_works(desktop: Watched):
+    page = desktop.page
+    desktop.upload({"name": "letter.png", "mimeType": "image/png", "buffer": b"Dear Sir or Madam"})
+    desktop.say("#message", "letter.png holds text")
+    page.click("#run")
+    page.wait_for_selector("#run:not([disabled])")
+    desktop.say("#message", "letter.png holds text")
+    page.click("#photo-in button[aria-label='Remove Image']")
+    desktop.upload(CAT)
+    desktop.say("#estimate", "Takes about")
+    desktop.settle("#steps", 2)
+    page.click("#run")
+    page.wait_for_selector("#result img", state="visible")
+    desktop.faults[:] = [f for f in desktop.faults if "letter.png" not in f]
+
+
+def test_the_preset_moves_by_keyboard_and_the_dice_draws_a_number(desktop: Watched):
+    page = desktop.page
+    page.focus("#preset input[type=range]")
+    page.keyboard.press("End")
+    desktop.say("#preset-word", "Most vivid")
+    desktop.settle("#steps", 40)
+    desktop.say("#preset-word", "Custom")
+    page.click("#method-tabs [role=tab]:has-text('SR3')")
+    desktop.say("#noise-level", re.escape("beta_T"))
+    before = page.input_value("#seed input")
+    page.click("#dice")
+    page.wait_for_function("(b) => document.querySelector('#seed input').value !== b", arg=before)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
+def test_nothing_is_wider_than_the_screen(chromium, address, tmp_path, width: int, height: int, scheme: str):
+    phone = width < 600
+    size = {"width": width, "height": height}
+    watched = Watched(
+        chromium, f"{address}/?__theme={scheme}", viewport=size, is_mobile=phone, has_touch=phone, color_scheme=scheme
+    )
+    page = watched.page
+    assert page.evaluate(NARROW_ENOUGH)
+    watched.upload(CAT)
+    watched.say("#estimate", "Takes about")
+    page.click("#run")
+    page.wait_for_function("document.querySelectorAll('#film .strip button').length >= 4")
+    page.screenshot(path=tmp_path / f"during-{width}-{scheme}.png")
+    assert page.evaluate(NARROW_ENOUGH)
+    page.wait_for_selector("#result img", state="visible")
+    page.screenshot(path=tmp_path / f"after-{width}-{scheme}.png", full_page=True)
+    assert page.evaluate(NARROW_ENOUGH)
+    watched.context.close()
+    assert watched.faults == []
