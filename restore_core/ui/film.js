@@ -91,7 +91,7 @@ function begin(value) {
   element.querySelectorAll(".stage img").forEach((img) => img.removeAttribute("src"));
   range.disabled = true;
   follow();
-  film.style.setProperty("--aspect", value.aspect || 1.5);
+  film.style.setProperty("--aspect", Math.min(3, Math.max(0.4, value.aspect || 1.5)));  // a strip would have no height
   film.dataset.tall = value.aspect < 0.9;
   const box = $(".stage").getBoundingClientRect();
   if (box.bottom < 0 || box.top > innerHeight - 160) {

@@ -80,9 +80,15 @@ class Tab:
         """What the page asks for."""
         task, method, preset, seed, smaller, about, shown, *values = read
         return Ask(
-            task or "auto", method, int(preset), int(seed or 0), dict(zip(EXPERT, values, strict=True)), shown,
-            about.get("task"), bool(smaller),
-        )  # fmt: skip
+            task=task or "auto",
+            method=method,
+            preset=2 if preset is None else int(preset),
+            seed=int(seed or 0),
+            values=dict(zip(EXPERT, values, strict=True)),
+            shown=shown,
+            seen=about.get("task"),
+            smaller=bool(smaller),
+        )
 
     # handlers
 
