@@ -123,7 +123,7 @@ def multistep_sde(
 
 @sampler(
     "exponential", "Exponential integrator (MaRS)", order=2, options=(ETA, ORDER), spacing="log-snr",
-    paper="Li et al. 2025 (MaRS), data prediction; Lu et al. 2022, DPM-Solver++(3M), section 4",
+    paper="Li et al. 2025 (MaRS), data prediction; Lu et al. 2022, DPM-Solver++(3M)",
 )  # fmt: skip
 def exponential(
     process: Process,

@@ -77,14 +77,14 @@ def target(process: Process, predicts: str, x0: Tensor, y: Tensor, t: Tensor, ep
 def noise_matching_loss(
     process: Process, network: Network, x0: Tensor, y: Tensor, t: Tensor, eps: Tensor, *, power: int = 2
 ) -> Tensor:
-    """|network(x_t, t) - eps|^power. Ho et al. 2020, eq. 14; IR-SDE's baseline, Luo et al. 2023, eq. 10."""
+    """|network(x_t, t) - eps|^power. Ho et al. 2020, eq. 14; a baseline of IR-SDE, Luo et al. 2023."""
     return distance(network(process.diffuse(x0, y, t, eps), t), eps, power)
 
 
 def clean_matching_loss(
     process: Process, network: Network, x0: Tensor, y: Tensor, t: Tensor, eps: Tensor
 ) -> Tensor:
-    """|network(x_t, t) - x0|^2. ResShift, Yue et al. 2023, eq. 8, unweighted as published."""
+    """|network(x_t, t) - x0|^2. ResShift, Yue et al. 2023, unweighted as published."""
     return distance(network(process.diffuse(x0, y, t, eps), t), x0)
 
 
@@ -110,7 +110,7 @@ def maximum_likelihood_loss(
 ) -> Tensor:
     """|E - x*|^power: E the plain Euler step of the reverse SDE that the predicted noise makes, x* the posterior mean.
 
-    IR-SDE, Luo et al. 2023, eqs. 13 and 14, one step from t to t - 1. Process.calibrated reads weights trained so.
+    IR-SDE, Luo et al. 2023: one step, from t to t - 1. Process.calibrated reads weights trained so.
     """
     x = process.diffuse(x0, y, t, eps)
     guess = process.from_eps(x, y, t, network(x, t))
