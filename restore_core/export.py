@@ -28,18 +28,9 @@ import numpy as np
 from PIL import ExifTags, Image
 from torch import Tensor
 
+from restore_core.decoding import DESCRIPTIVE_TAGS, Source, opened, quiet
 from restore_core.errors import ImageError
-from restore_core.images import (
-    DESCRIPTIVE_TAGS,
-    Photo,
-    Source,
-    flatten,
-    join_alpha,
-    opened,
-    quiet,
-    shrink_to,
-    to_uint8,
-)
+from restore_core.images import Photo, flatten, join_alpha, shrink_to, to_uint8
 
 SETTINGS_KEY = "stepback"
 MAX_SETTINGS = (

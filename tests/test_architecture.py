@@ -17,7 +17,7 @@ PACKAGE = ROOT / "restore_core"
 
 ROWS: dict[str, int] = {
     "errors": -1, "processes": 0, "networks": 0, "devices": 0,
-    "settings": 1, "images": 1, "checkpoints": 1,
+    "colour": 0, "refusals": 0, "decoding": 0.5, "settings": 1, "images": 1, "checkpoints": 1,
     "samplers": 2, "grids": 2, "problem": 2, "tiling": 2, "degradations": 2, "metrics": 2, "export": 2,
     "methods": 3, "engine": 3, "diagnosis": 3,
     "library": 4, "training": 4, "tradeoff": 4,
@@ -33,8 +33,8 @@ THIRD_PARTY = {
     "huggingface_hub": {"checkpoints"},
     "diffusers": {"networks"},
     "transformers": {"networks"},
-    "PIL": {"images", "export", "degradations", "ui"},
-    "cv2": {"images", "export", "degradations", "training"},
+    "PIL": {"refusals", "colour", "decoding", "export", "degradations", "ui"},
+    "cv2": {"decoding", "export", "degradations", "training"},
     "torchvision": set(),
 }
 

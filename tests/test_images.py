@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms, ImageOps
 
-from restore_core import images
+from restore_core import decoding, images
 from restore_core.errors import ImageError
 
 RNG = np.random.default_rng
@@ -177,7 +177,7 @@ def test_sixteen_bit_png_is_turned_upright() -> None:
 def test_deep_pixels_that_contradict_pillow_are_read_at_eight_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = colours(deep=True)
     data = cv2.imencode(".png", wanted)[1].tobytes()
-    monkeypatch.setattr(images.cv2, "imdecode", lambda *_: wanted[::-1].copy())
+    monkeypatch.setattr(decoding.cv2, "imdecode", lambda *_: wanted[::-1].copy())
     photo = images.load(data)
     assert (pixels_of(photo) == wanted[..., ::-1] >> 8).all()
     assert photo.bits == 8 and photo.notes == ("Only 8 of its bits a channel could be read.",)
@@ -185,7 +185,7 @@ def test_deep_pixels_that_contradict_pillow_are_read_at_eight_bits(monkeypatch: 
 
 def test_a_chunk_that_claims_gigabytes_never_reaches_cv2(monkeypatch: pytest.MonkeyPatch) -> None:
     data = bytearray(cv2.imencode(".png", colours(deep=True))[1].tobytes())
-    monkeypatch.setattr(images.cv2, "imdecode", lambda *_: pytest.fail("cv2 was asked"))
+    monkeypatch.setattr(decoding.cv2, "imdecode", lambda *_: pytest.fail("cv2 was asked"))
     data[33] = 0xC0  # the length of IDAT; Pillow takes what it needs and is content
     assert images.load(bytes(data)).bits == 8
 
