@@ -60,7 +60,7 @@ class Latents:
     def encode(self, picture: Tensor) -> Tensor:
         """The latent of a picture (1, 3, H, W): sides ceil(H/multiple) multiple/factor."""
         self._size = (picture.shape[-2], picture.shape[-1])
-        picture = pad_to_multiple(picture, self.multiple)
+        picture = self.padded(picture)
         height, width = picture.shape[-2:]
         asked = None if self._asked is None else self._asked * self.factor
         tile = tile_size(asked, height, width) or max(height, width)
@@ -75,6 +75,10 @@ class Latents:
             return latent.float()
 
         return self._blend(height // self.factor, width // self.factor, part, self.factor)
+
+    def padded(self, picture: Tensor) -> Tensor:
+        """The picture as it is encoded: grown at the right and bottom, by reflection."""
+        return pad_to_multiple(picture, self.multiple)
 
     @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:
