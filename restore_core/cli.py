@@ -22,6 +22,7 @@ from restore_core.degradations import TASKS
 from restore_core.engine import Frame
 from restore_core.errors import RestoreError, SettingsError
 from restore_core.evaluation import as_json, as_table, evaluate
+from restore_core.film import FrameFolder
 from restore_core.library import Library
 from restore_core.methods import METHODS
 from restore_core.samplers import GRID_LABELS, SAMPLERS
@@ -101,7 +102,7 @@ def _restore(asked: argparse.Namespace) -> int:
     work = _job(asked, photo, library)
     output = asked.output or asked.input.with_name(f"{asked.input.stem}-{work.settings.method}.png")
     export.check_writable(output)
-    films = [export.FrameFolder(asked.frames / kind) for kind in ("x_t", "guess")] if asked.frames else []
+    films = [FrameFolder(asked.frames / kind) for kind in ("x_t", "guess")] if asked.frames else []
     last: Frame | None = None
     for last in _with_bar(job.run(work, library)):
         for film, picture in zip(films, ("image", "estimate"), strict=False):

@@ -1,4 +1,4 @@
-"""Results to files: pictures that carry their settings, films as numbered frames or GIF.
+"""Results to files: pictures that carry their settings.
 
 `save` writes what a photo's owner expects back: its profile, its camera data without what no longer holds (turning,
 thumbnail, size) or should not travel (place), its transparency, its 16 bits; and the settings as JSON, from which
@@ -18,7 +18,7 @@ import re
 import struct
 import uuid
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from torch import Tensor
 
 from restore_core.decoding import DESCRIPTIVE_TAGS, Source, opened, quiet
 from restore_core.errors import ImageError
-from restore_core.images import Photo, flatten, join_alpha, shrink_to, to_uint8
+from restore_core.images import Photo, flatten, join_alpha, to_uint8
 
 SETTINGS_KEY = "stepback"
 MAX_SETTINGS = (
@@ -76,7 +76,7 @@ def save(
     keep_place: GPS data stay in. Returns notes on what could not be kept; metadata never fail a save.
     """
     path = Path(path)
-    kind = _kind(path)
+    kind = kind_of(path)
     _refuse_unfit(result, path, kind)
     metadata, notes = _metadata(result.shape[-2:], like, settings, keep_place)
     alpha = None if like is None else like.alpha
@@ -94,13 +94,13 @@ def save(
 def check_writable(path: str | os.PathLike[str]) -> None:
     """ImageError if `save` could not write there: told before a long run, not after it."""
     path = Path(path)
-    _kind(path)
+    kind_of(path)
     probe = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as error:
-        raise ImageError(_cannot_write(path, error)) from error
+        raise ImageError(cannot_write(path, error)) from error
 
 
 def read_settings(source: Source) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def read_settings(source: Source) -> dict[str, Any]:
     return _parse(name, text)
 
 
-# --- pictures for the page, films ------------------------------------------------------------------------------
+# --- pictures for the page -------------------------------------------------------------------------------------
 
 
 def encode_jpeg(pixels: np.ndarray, quality: int = 80) -> bytes:
@@ -135,58 +135,6 @@ def encode_jpeg(pixels: np.ndarray, quality: int = 80) -> bytes:
 def data_uri(pixels: np.ndarray, quality: int = 80) -> str:
     """(H, W, 3) uint8 -> a JPEG inside a URI, for a page that shall fetch no file."""
     return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(pixels, quality)).decode("ascii")
-
-
-class FrameFolder:
-    """A film as numbered pictures: frame-00000.jpg and so on in a folder, which is made if need be."""
-
-    def __init__(self, folder: str | os.PathLike[str], *, suffix: str = ".jpg", quality: int = 90) -> None:
-        self.folder = Path(folder)
-        self.suffix = suffix
-        self.quality = quality
-        _kind(Path(f"frame{suffix}"))
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ImageError(_cannot_write(self.folder, error)) from error
-
-    def add(self, index: int, image: Tensor) -> Path:
-        """Write one frame (1, 3, H, W) in [0, 1]; the same index again replaces it."""
-        path = self.folder / f"frame-{index:05d}{self.suffix}"
-        save(image, path, quality=self.quality)
-        return path
-
-
-def save_gif(
-    frames: Iterable[Tensor],
-    path: str | os.PathLike[str],
-    *,
-    seconds: float = 0.08,
-    hold: float = 1.5,
-    longest_side: int = 384,
-) -> None:
-    """A film (1, 3, H, W) in [0, 1] as an endless GIF: seconds a frame, and hold more on the last one."""
-    path = Path(path)
-    if path.suffix.lower() != ".gif":
-        raise ImageError(f"{path.name} does not end in .gif, and a film is written as GIF. Name it .gif.")
-    pictures = [_with_palette(to_uint8(shrink_to(frame, longest_side))) for frame in frames]
-    if not pictures:
-        raise ImageError("There are no frames, so there is no film to write. Run a restoration first.")
-    if len({picture.size for picture in pictures}) > 1:
-        raise ImageError("The frames differ in size, and a GIF has one size. Collect the frames of one run.")
-    durations = [max(20, round(seconds * 1000))] * len(pictures)
-    durations[-1] += round(hold * 1000)
-    buffer = io.BytesIO()
-    first, rest = pictures[0], pictures[1:]
-    first.save(buffer, "GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False)
-    write_whole(path, buffer.getvalue())
-
-
-def _with_palette(pixels: np.ndarray) -> Image.Image:
-    """256 colours of its own for every frame, dithered, since early frames are noise and late ones smooth."""
-    picture = Image.fromarray(pixels)
-    palette = picture.quantize(256, method=Image.Quantize.MEDIANCUT)
-    return picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
 
 
 # --- encoding --------------------------------------------------------------------------------------------------
@@ -251,20 +199,23 @@ def _pillow_bytes(pixels: np.ndarray, kind: str, **options: Any) -> bytes:
 
 
 @dataclass(frozen=True)
-class _Kind:
+class Kind:
+    """A kind of picture file that `save` writes."""
+
     name: str
     encode: Callable[[Tensor, int, int, _Metadata], bytes]
     has_alpha: bool
     longest_side: int
 
 
-_PNG = _Kind("PNG", _encode_png, True, 1_000_000)
-_JPEG = _Kind("JPEG", _encode_jpeg, False, 65_500)
-_WEBP = _Kind("WebP", _encode_webp, True, 16_383)
+_PNG = Kind("PNG", _encode_png, True, 1_000_000)
+_JPEG = Kind("JPEG", _encode_jpeg, False, 65_500)
+_WEBP = Kind("WebP", _encode_webp, True, 16_383)
 _KINDS = {".png": _PNG, ".jpg": _JPEG, ".jpeg": _JPEG, ".webp": _WEBP}
 
 
-def _kind(path: Path) -> _Kind:
+def kind_of(path: Path) -> Kind:
+    """The kind that path's suffix asks for, or an ImageError."""
     kind = _KINDS.get(path.suffix.lower())
     if kind is None:
         raise ImageError(
@@ -274,7 +225,7 @@ def _kind(path: Path) -> _Kind:
     return kind
 
 
-def _refuse_unfit(result: Tensor, path: Path, kind: _Kind) -> None:
+def _refuse_unfit(result: Tensor, path: Path, kind: Kind) -> None:
     if result.ndim != 4 or result.shape[:2] != (1, 3) or 0 in result.shape:
         raise ImageError(
             f"A tensor of shape {tuple(result.shape)} is no single RGB picture. Hand over one of shape (1, 3, H, W)."
@@ -293,7 +244,7 @@ def _refuse_unfit(result: Tensor, path: Path, kind: _Kind) -> None:
 
 
 def _encode_safely(
-    kind: _Kind, image: Tensor, bits: int, quality: int, metadata: _Metadata, path: Path
+    kind: Kind, image: Tensor, bits: int, quality: int, metadata: _Metadata, path: Path
 ) -> tuple[bytes, tuple[str, ...]]:
     """With its metadata, or else without camera data, or else bare."""
     attempts = (
@@ -398,10 +349,11 @@ def write_whole(path: Path, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink()
-        raise ImageError(_cannot_write(path, error, len(data))) from error
+        raise ImageError(cannot_write(path, error, len(data))) from error
 
 
-def _cannot_write(path: Path, error: OSError, length: int = 0) -> str:
+def cannot_write(path: Path, error: OSError, length: int = 0) -> str:
+    """The sentence for a file of so many bytes that the system refused to write."""
     folder = path.parent.name or "it"
     reasons = {
         errno.ENOENT: f"the folder {folder} does not exist. Make it, or choose another",

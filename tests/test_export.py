@@ -19,6 +19,7 @@ from PIL import ExifTags, Image, ImageCms, ImageSequence
 
 from restore_core import export, images
 from restore_core.errors import ImageError
+from restore_core.film import FrameFolder, save_gif
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SETTINGS = {
@@ -310,20 +311,20 @@ def test_data_uri_is_a_jpeg() -> None:
 
 
 def test_frames_are_numbered(tmp_path: Path) -> None:
-    folder = export.FrameFolder(tmp_path / "film" / "one", suffix=".png")
+    folder = FrameFolder(tmp_path / "film" / "one", suffix=".png")
     paths = [folder.add(index, result(seed=index)) for index in (0, 2, 11)]
     assert [path.name for path in paths] == ["frame-00000.png", "frame-00002.png", "frame-00011.png"]
     assert torch.equal(images.load(paths[1]).rgb, images.to_8bit(result(seed=2)))
     (tmp_path / "file").touch()
     with pytest.raises(ImageError):
-        export.FrameFolder(tmp_path / "file" / "film")
+        FrameFolder(tmp_path / "file" / "film")
     with pytest.raises(ImageError, match="Name it"):
-        export.FrameFolder(tmp_path, suffix=".bmp")
+        FrameFolder(tmp_path, suffix=".bmp")
 
 
 def test_gif_shows_every_frame_in_order(tmp_path: Path) -> None:
     path = tmp_path / "film.gif"
-    export.save_gif(
+    save_gif(
         (smooth(60, 90) * level for level in (0.2, 0.6, 1.0)), path, seconds=0.1, hold=1.0, longest_side=30
     )
     with Image.open(path) as film:
@@ -337,8 +338,8 @@ def test_gif_shows_every_frame_in_order(tmp_path: Path) -> None:
 
 def test_gif_refusals(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no frames"):
-        export.save_gif([], tmp_path / "a.gif")
+        save_gif([], tmp_path / "a.gif")
     with pytest.raises(ImageError, match=r"\.gif"):
-        export.save_gif([result()], tmp_path / "a.png")
+        save_gif([result()], tmp_path / "a.png")
     with pytest.raises(ImageError, match="differ in size"):
-        export.save_gif([result(), result(9, 9)], tmp_path / "a.gif")
+        save_gif([result(), result(9, 9)], tmp_path / "a.gif")
