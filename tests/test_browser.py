@@ -27,7 +27,7 @@ from restore_core.methods import METHODS
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[1]
-CAT = ROOT / "restore_core" / "ui" / "examples" / "blurry-cat.jpg"
+CAT = ROOT / "restore_core" / "ui" / "examples" / "blurry-cat.png"
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",

@@ -28,7 +28,7 @@ from restore_core.methods.base import PRESET_WORDS
 from restore_core.problem import Problem
 from restore_core.processes import MeanReverting, Process, ResidualShifting, theta_schedule
 from restore_core.settings import Settings
-from restore_core.ui import build, film, restore, running, serving
+from restore_core.ui import build, film, restore, running, serving, streaming
 from restore_core.ui.asking import CUSTOM, EXPERT, Ask, duration, fixed
 from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.running import Message, restoration
@@ -122,8 +122,26 @@ def test_switched_off_it_shows_the_last_picture_only():
 
 
 def test_pictures_are_small_bytes_of_their_own():
-    shots, _ = watch(stream(problem(), side=15))
-    assert shots[-1].guess.shape == (10, 15, 3) and shots[-1].guess.dtype == "uint8"
+    shots, thumbnails = watch(stream(problem(0.001), side=15))
+    for shot in (*shots, *thumbnails):
+        noisy, guess = shot.develop()
+        assert noisy.shape == guess.shape == (10, 15, 3) and noisy.dtype == guess.dtype == "uint8"
+    assert (noisy == guess).all() and not (shots[0].develop()[0] == shots[0].develop()[1]).all()
+
+
+def test_a_late_reader_does_not_make_the_run_hold_whole_states():
+    run = stream(problem(), settings=replace(SETTINGS, steps=20)).start()
+    assert run.join(5)
+    undeveloped = [shot for shot in run._thumbnails if shot._frame is not None]
+    assert len(run._thumbnails) == 21 and len(undeveloped) <= 2
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 4000), (4000, 1), (33, 500), (3000, 4000)])
+def test_previews_are_small_whatever_the_shape(height: int, width: int):
+    image = torch.linspace(0, 1, height * width).reshape(1, 1, height, width).expand(1, 3, height, width)
+    pixels = streaming.preview(image, 384)
+    assert max(pixels.shape) <= 512 and min(pixels.shape) >= 1
+    assert abs(pixels.mean() - 127.5) < 1
 
 
 def test_stop_ends_within_one_call_keeps_the_guess_and_frees_the_device():

@@ -21,15 +21,13 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-import torch
 
-from restore_core.export import data_uri, encode_jpeg
-from restore_core.images import shrink_to, to_uint8
+from restore_core.export import data_uri
 from restore_core.ui.sessions import Moment
 from restore_core.ui.streaming import Shot
 
 THUMBNAIL_SIDE = 128
-QUALITY, NOISY_QUALITY, THUMBNAIL_QUALITY = 82, 72, 75
+THUMBNAIL_QUALITY = 75
 
 Value = dict[str, Any]
 Lookup = Callable[[object, object], Moment | None]
@@ -55,9 +53,10 @@ def film(moment: Lookup, *, elem_id: str = "film") -> gr.HTML:
 
 def picture(shot: Shot) -> Value:
     """The live picture of a message."""
+    noisy, guess = shot.jpegs
     return {
-        "src_xt": data_uri(shot.noisy, NOISY_QUALITY),
-        "src_x0": data_uri(shot.guess, QUALITY),
+        "src_xt": _uri(noisy),
+        "src_x0": _uri(guess),
         "i": shot.index,
         "n": shot.total,
         "p": (shot.index + 1) / shot.total,
@@ -67,24 +66,21 @@ def picture(shot: Shot) -> Value:
 def thumbnail(shot: Shot, k: int) -> Value:
     """One entry of `new`."""
     noise = "" if shot.noise == 0 else f", noise {round(100 * shot.noise)} %"
+    noisy, guess = shot.develop()
     return {
         "k": k,
         "i": shot.index,
         "level": round(shot.noise, 4),
         "caption": shot.caption + noise,
-        "src": data_uri(_small(shot.noisy), THUMBNAIL_QUALITY),
-        "guess": data_uri(_small(shot.guess), THUMBNAIL_QUALITY),
+        "src": data_uri(_small(noisy), THUMBNAIL_QUALITY),
+        "guess": data_uri(_small(guess), THUMBNAIL_QUALITY),
     }
 
 
-def moment(shot: Shot) -> Moment:
-    """What the store keeps of a thumbnail's frame: both pictures at preview size."""
-    return encode_jpeg(shot.noisy, QUALITY), encode_jpeg(shot.guess, QUALITY)
-
-
 def _small(pixels: np.ndarray) -> np.ndarray:
-    image = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-    return to_uint8(shrink_to(image, THUMBNAIL_SIDE))
+    """Every k-th pixel: the page shows thumbnails at half this size, which smooths them."""
+    k = max(1, max(pixels.shape[:2]) // THUMBNAIL_SIDE)
+    return np.ascontiguousarray(pixels[::k, ::k])
 
 
 def _uri(jpeg: bytes) -> str:

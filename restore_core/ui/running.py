@@ -103,7 +103,7 @@ def _watch(desk: Desk, session: str, kept: Run, stream: Stream) -> Iterator[Mess
         if news.latest is not None:
             value |= film.picture(news.latest)
         value["new"] = [
-            film.thumbnail(shot, desk.store.keep_moment(session, kept, film.moment(shot)))
+            film.thumbnail(shot, desk.store.keep_moment(session, kept, shot.jpegs))
             for shot in news.thumbnails
         ]
         kept.thumbnails.extend(value["new"])
