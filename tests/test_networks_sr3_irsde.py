@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from restore_core.networks import ARCHITECTURES
-from restore_core.networks.conditional_unet import ConditionalUNet
+from restore_core.networks.conditional_unet import ConditionalUNet, SoftmaxAttention
 from restore_core.networks.latent_unet import LatentUNet
 from restore_core.networks.layers import ChannelNorm
 from restore_core.networks.nafnet import ConditionalNAFNet
-from restore_core.networks.sr3_unet import SCHEDULE, SR3, SR3UNet
+from restore_core.networks.sr3_unet import SCHEDULE, SR3, SelfAttention, SR3UNet
 
 SR3_CONFIG = {"norm_groups": 4}
 
@@ -139,6 +140,36 @@ def test_attention_of_sr3_sits_where_the_file_has_it():
     unet = NETWORKS["sr3-step"]().denoise_fn
     where = [k for k, layer in enumerate(unet.downs) if getattr(layer, "attn", None) is not None]
     assert where == [1, 7]  # conv, [stage, shrink] x 3, stage
+
+
+def _all_pairs(qkv: Tensor, heads: int) -> Tensor:
+    """softmax(q k^T / sqrt(C)) v with every pair of pixels stored: (N, 3 heads C, H, W) -> (N, heads C, H, W)."""
+    n, channels, height, width = qkv.shape
+    q, k, v = qkv.reshape(n, 3, heads, channels // (3 * heads), height * width).unbind(1)
+    pairs = (torch.einsum("nhci,nhcj->nhij", q, k) * q.shape[2] ** -0.5).softmax(dim=-1)
+    return torch.einsum("nhij,nhcj->nhci", pairs, v).reshape(n, -1, height, width)
+
+
+ATTENTION: dict[str, tuple[Callable[[], nn.Module], Callable[[Any, Tensor], Tensor]]] = {  # and its formula
+    "irsde": (lambda: SoftmaxAttention(48), lambda m, x: m.to_out(_all_pairs(m.to_qkv(x), 4))),
+    "sr3": (lambda: SelfAttention(48, 16), lambda m, x: x + m.out(_all_pairs(m.qkv(m.norm(x)), 1))),
+}
+
+
+@pytest.mark.parametrize(
+    "memory_format", [torch.contiguous_format, torch.channels_last], ids=["plain", "last"]
+)
+@pytest.mark.parametrize("key", ATTENTION)
+def test_attention_is_the_formula_and_never_stores_all_pairs(key: str, memory_format: torch.memory_format):
+    build, formula = ATTENTION[key]
+    attention, random = build(), torch.Generator().manual_seed(0)
+    x = torch.randn(2, 48, 5, 12, generator=random)
+    with torch.no_grad():
+        for p in attention.parameters():
+            nn.init.normal_(p, 0.0, 0.3, generator=random)
+        with sdpa_kernel(SDPBackend.FLASH_ATTENTION):  # raises where the fused kernel declines
+            out = attention(x.contiguous(memory_format=memory_format))
+        torch.testing.assert_close(out, formula(attention, x), rtol=1e-4, atol=1e-4)
 
 
 def test_the_trained_schedule_is_read_with_the_network():

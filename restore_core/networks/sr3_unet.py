@@ -84,7 +84,10 @@ class ResBlock(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """x + out(softmax(q k^T / sqrt(C)) v) over all pixels, one head of C channels."""
+    """x + out(softmax(q k^T / sqrt(C)) v) over all pixels, one head of C channels.
+
+    By a fused kernel it takes memory for pixels, not for pairs of them.
+    """
 
     def __init__(self, width: int, groups: int):
         super().__init__()
@@ -93,7 +96,9 @@ class SelfAttention(nn.Module):
         self.out = nn.Conv2d(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).unsqueeze(1).chunk(3, dim=-1)
+        # without contiguous channels the fused kernels decline, and pixels^2 numbers are stored
+        qkv = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).contiguous()
+        q, k, v = qkv.unsqueeze(1).chunk(3, dim=-1)
         h = F.scaled_dot_product_attention(q, k, v)
         return x + self.out(h.squeeze(1).transpose(1, 2).reshape(x.shape))
 
