@@ -21,13 +21,14 @@ from golden_cases.compare import assert_close, given
 from PIL import Image
 from torch import Tensor, nn
 
+from benchmarks import fit_preview
 from restore_core.checkpoints.catalogue import CATALOGUE
 from restore_core.engine import Noise, finish, restore, times_of
 from restore_core.errors import SettingsError
-from restore_core.methods import METHODS, Method, Variant
+from restore_core.methods import METHODS, Method, Variant, latent
 from restore_core.methods.colour import FIXES, keep_colours, low_band
 from restore_core.methods.irsde import LENSES
-from restore_core.methods.latent import Latents, fit, look, unet_latents
+from restore_core.methods.latent import Latents, fit, known_maps, look, unet_latents
 from restore_core.methods.sr3 import enlarge_8bit
 from restore_core.networks import conditional_unet, latent_unet, nafnet, sr3_unet, swin_unet, vq_autoencoder
 from restore_core.networks.swin import SwinSizes
@@ -403,10 +404,10 @@ def test_refusion_diffuses_the_latent_and_keeps_the_input_s_skips():
     ours, image = method("irsde", "refusion-dehaze"), photo(30, 41)
     settings = METHODS["irsde"].card.settings("refusion-dehaze", paper=True)
     problem, frame, (_, _, y) = first_call(ours, image, settings)
-    latent, skips = ours.modules["autoencoder"].encode(image)
-    assert torch.allclose(y, latent, atol=1e-6) and settings.sampler == "euler-maruyama"
-    assert torch.allclose(frame.step.x, latent + 50 / 255 * z_like(latent), atol=1e-5)
-    other = torch.randn(latent.shape, generator=torch.Generator().manual_seed(0))
+    own, skips = ours.modules["autoencoder"].encode(image)
+    assert torch.allclose(y, own, atol=1e-6) and settings.sampler == "euler-maruyama"
+    assert torch.allclose(frame.step.x, own + 50 / 255 * z_like(own), atol=1e-5)
+    other = torch.randn(own.shape, generator=torch.Generator().manual_seed(0))
     expected = ours.modules["autoencoder"].decode(other, skips).clamp(0, 1)
     assert torch.allclose(problem.decode(other), expected, atol=1e-5)
 
@@ -504,8 +505,8 @@ def test_each_window_s_decoder_sees_the_skips_of_that_window():
     coder, image = method("irsde", "refusion-dehaze").modules["autoencoder"], photo(128, 320)
     parts = unet_latents(coder, Settings("a", "b", "ddim", 1, tile=32, overlap=8))
     z = parts.encode(image)
-    latent, skips = coder.encode(image[..., :128])
-    assert z.shape == (1, 8, 32, 80) and torch.allclose(z[..., :16], latent[..., :16], atol=1e-5)
+    own, skips = coder.encode(image[..., :128])
+    assert z.shape == (1, 8, 32, 80) and torch.allclose(z[..., :16], own[..., :16], atol=1e-5)
     other = torch.randn(z.shape, generator=torch.Generator().manual_seed(0))
     expected = coder.decode(other[..., :32], skips)[..., :64]
     assert torch.allclose(parts.decode(other)[..., :64], expected, atol=1e-5)
@@ -521,6 +522,32 @@ def test_a_picture_s_own_linear_map_shows_its_latent():
     assert (look(latent, linear) - small).abs().max() < 2e-2
     flat = torch.full((1, 3, 16, 16), 0.25)
     assert torch.allclose(look(latent * 0, fit(latent * 0, flat)), flat[..., :1, :1].expand(-1, -1, 16, 16))
+
+
+def test_a_map_is_fitted_on_photos_and_kept(tmp_path: Path):
+    """An autoencoder that is linear but for its skips: both maps find it; what is kept comes back."""
+    mix = torch.tensor([[1.0, 0.5, 0.0], [0.0, 1.0, -0.5], [0.3, 0.0, 1.0]])[:, :, None, None]
+    encode = lambda x: (F.conv2d(F.avg_pool2d(x, 4), mix) + 0.2, x)  # noqa: E731
+    exact = fit_preview.Coder(
+        lambda: Latents(encode, lambda z, x: x, 4, 4, fit_preview.WHOLE), lambda x: x, lambda x: x
+    )
+    linear, scores = fit_preview.measured(exact, [photo(64, 64).roll(k, -1) for k in range(4)])
+    assert scores["fitted"] > 40 and scores["own"] > 40
+    fit_preview.keep("some/key", linear, tmp_path / "maps.json")
+    fit_preview.keep("other/key", linear + 1, tmp_path / "maps.json")
+    maps = known_maps(tmp_path / "maps.json")
+    assert set(maps) == {"some/key", "other/key"}
+    assert torch.allclose(maps["some/key"], linear, atol=1e-5)
+    assert fit_preview.main(["no/such", str(tmp_path)]) == 2
+    with pytest.raises(SettingsError, match="no autoencoder"):
+        fit_preview.coder("sr3-unet", nn.Identity())
+
+
+def test_a_kept_map_is_used_instead_of_the_picture_s_own(monkeypatch):
+    black = torch.zeros(3, 4)
+    monkeypatch.setattr(latent, "known_maps", lambda: {"resshift/vq-f4": black})
+    problem = method("resshift", "realsr-x4-v3").pose(photo(8, 8), METHODS["resshift"].card.settings("realsr-x4-v3"))
+    assert (problem.preview(problem.anchor) == 0).all()
 
 
 def test_frames_on_the_way_do_not_call_the_decoder():
