@@ -335,22 +335,21 @@ class Closed(nn.Module):
         return self.form(cond=cond, x=x, **{self.told: told.float()})
 
 
-@pytest.mark.parametrize(("case", "told"), [("sr3_quad21_cont", "level")])
-def test_sr3_s_own_run_is_the_published_loop(case: str, told: str):
+@pytest.mark.parametrize("case", ["sr3_linear12", "sr3_quad21_cont", "sr3_cosine10", "ddpm_linear12"])
+def test_sr3_s_own_run_is_the_published_loop(case: str):
+    """At the fixture's schedule and condition, which take the places of the file's and of the enlarged photo."""
     meta = json.loads((GOLDEN / "sr3_loop.json").read_text())
-    outputs = np.load(GOLDEN / "sr3_loop.npz")
-    run = meta["config"]["cases"][case]
-    form = next(iter(closed_forms(meta["config"]["networks"]["sr3"]).values()))
-    schedule = run["schedule_opt"]
-    betas = beta_schedule(
-        schedule["schedule"], schedule["n_timestep"], schedule["linear_start"], schedule["linear_end"]
-    )
+    run, outputs = meta["config"]["cases"][case], np.load(GOLDEN / "sr3_loop.npz")
+    (form,) = closed_forms(meta["config"]["networks"][run["variant"]]).values()
+    name, steps, start, end = run["schedule_opt"].values()
+    told = {"sr3": "level", "ddpm": "step"}[run["variant"]]
     variant = METHODS["sr3"].card.variant("faces-16-128")
-    ours = METHODS["sr3"](variant, {"network": Closed(form, told, betas)})
-    settings = METHODS["sr3"].card.settings(variant.key, paper=True, steps=schedule["n_timestep"])
+    ours = METHODS["sr3"](variant, {"network": Closed(form, told, beta_schedule(name, steps, start, end))})
+    settings = METHODS["sr3"].card.settings(variant.key, paper=True, steps=steps)
     condition = given(meta["inputs"][run["cond"]])
-    problem = ours.pose(torch.zeros(1, 3, 1, 1), settings)
+    problem = ours.pose(torch.zeros(len(condition), 3, 1, 1), settings)
     problem.cond["y"].copy_(condition)
+    assert problem.whole == (told == "step")
     states = torch.stack([f.step.x for f in restore(problem, settings, noise=Draws())])
     assert_close(states, outputs[f"{case}.x"], 2e-5, case)
 
@@ -437,14 +436,14 @@ def test_denoising_measures_the_noise_where_none_is_told():
 class Formula(nn.Module):
     """A closed form of the state, y and the time in ConditionalUNet's place."""
 
-    conditional, multiple = True, 1
+    multiple = 1
 
-    def __init__(self, form, scale: float):
+    def __init__(self, form, scale: float, conditional: bool = True):
         super().__init__()
-        self.form, self.scale = form, scale
+        self.form, self.scale, self.conditional = form, scale, conditional
 
-    def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        return self.form(x=x, mu=y, t=t.float(), k=self.scale)
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.form(x=x, mu=y if self.conditional else 0.0, t=t.float(), k=self.scale)
 
 
 @pytest.mark.parametrize(
@@ -464,6 +463,18 @@ def test_irsde_s_own_runs_are_the_published_walks(variant: str, name: str, sign:
         draws.sign = sign
         states.append(frame.step.x)
     assert_close(torch.stack(states), outputs[name], 1e-4, name)
+
+
+def test_denoising_s_own_run_is_the_published_walk():
+    meta = json.loads((GOLDEN / "irsde_traj_denoising_T100_s75.json").read_text())
+    outputs = np.load(GOLDEN / "irsde_traj_denoising_T100_s75.npz")
+    form = closed_forms(meta["predictor"])[("x", "t")]
+    card = METHODS["irsde"].card
+    ours = METHODS["irsde"](card.variant("denoise"), {"network": Formula(form, 75 / 255, conditional=False)})
+    settings = card.settings("denoise", paper=True, sigma=meta["start_sigma"])
+    problem = ours.pose(given(meta["inputs"]["x_start"]), settings)
+    states = torch.stack([frame.step.x for frame in restore(problem, settings)])
+    assert_close(states, outputs["reverse_ode"], 1e-5, "reverse_ode")
 
 
 def test_reading_the_output_as_a_step_makes_it_that_step():

@@ -24,11 +24,12 @@ from restore_core.grids import time_grid
 from restore_core.methods import compact
 from restore_core.methods.base import Card, Method, presets
 from restore_core.methods.colour import keep_colours
+from restore_core.methods.holes import known_parts
 from restore_core.methods.irsde_weights import LENSES, VARIANTS
 from restore_core.methods.latent import preview, unet_latents
 from restore_core.metrics import noise
 from restore_core.problem import Network, Problem
-from restore_core.processes import Denoising, MeanReverting, Prediction, theta_schedule
+from restore_core.processes import Denoising, MeanReverting, theta_schedule
 from restore_core.settings import Option, Settings
 
 STEPS, END = 100, 0.005
@@ -128,12 +129,7 @@ class IRSDE(Method):
         """y = mask x + (1 - mask): holes are white."""
         if self.variant.channels == 3:
             return image
-        if image.shape[1] != 4:
-            raise SettingsError(
-                "This network fills holes, and the photo has none: nothing in it is transparent. Make what is to be "
-                "filled transparent (erase it to an alpha of 0) and save it as PNG."
-            )
-        known = (image[:, 3:] >= 0.5).to(image)
+        known = known_parts(image)
         return image[:, :3] * known + (1 - known)
 
     @torch.no_grad()
@@ -204,8 +200,7 @@ def _read(network: torch.nn.Module, process: MeanReverting, reading: str) -> Net
         return network(x, t, cond["y"], *more)
 
     def x0(x: Tensor, t: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
-        guess: Prediction = process.calibrated(x, cond["y"], t - 1, t, eps(x, t, cond).float())
-        return guess.x0
+        return process.calibrated(x, cond["y"], t - 1, t, eps(x, t, cond).float()).x0
 
     return {"noise": eps, "step": x0}[reading]
 

@@ -18,11 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from restore_core.errors import SettingsError
 from restore_core.methods import compact
 from restore_core.methods.base import Card, Method, presets
 from restore_core.methods.colour import keep_colours
 from restore_core.methods.compact import to_image, to_signed
+from restore_core.methods.holes import known_parts
 from restore_core.methods.latent import preview, vq_latents
 from restore_core.methods.resshift_weights import VARIANTS
 from restore_core.networks.layers import pad_to_multiple
@@ -76,12 +76,7 @@ class ResShift(Method):
         )
 
     def _pose_holes(self, image: Tensor, settings: Settings) -> Problem:
-        if image.shape[1] != 4:
-            raise SettingsError(
-                "This network fills holes, and the photo has none: nothing in it is transparent. Make what is to be "
-                "filled transparent (erase it to an alpha of 0) and save it as PNG."
-            )
-        known = (image[:, 3:] >= 0.5).to(image)
+        known = known_parts(image)
         picture = image[:, :3]
         mask = 1 - 2 * known
         lq = to_signed(picture) * known - (1 - known)
