@@ -195,10 +195,10 @@ def test_records_and_variants_have_the_same_numbers(key: str, variant: Variant):
     """Where a record says what shapes cannot tell, the variant says the same."""
     names = {"kappa": "kappa", "power": "power", "etas_end": "end", "min_noise": "min_level", "s0_cap": "cap"}
     names |= {"max_sigma": "max_sigma", "eps": "end", "upsampling": "enlarge"}
-    network = CATALOGUE.get(variant.weights["network"])
-    if network is None:
-        pytest.skip("the catalogue has no such record yet")
+    if all(record.startswith("compact/") for record in CATALOGUE):
+        pytest.skip("the catalogue holds our own weights only")
     assert set(variant.weights.values()) <= set(CATALOGUE)
+    network = CATALOGUE[variant.weights["network"]]
     for theirs, ours in names.items():
         if theirs in network.config and variant.config:
             assert variant.config[ours] == network.config[theirs], theirs
