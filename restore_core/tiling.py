@@ -14,6 +14,8 @@ from torch import Tensor
 AUTO_ABOVE = 1_500_000  # pixels of the process's space above which tiles are used by themselves
 AUTO_TILE = 768
 
+Profile = Callable[[int, int, bool, bool], Tensor]  # (size, overlap, first, last) -> weights along one side
+
 
 def tile_size(asked: int | None, height: int, width: int) -> int:
     """The side to use, 0 for none: as asked, or AUTO_TILE where the picture is large and nothing was asked."""
@@ -46,15 +48,28 @@ def ramp(size: int, overlap: int, first: bool, last: bool) -> Tensor:
     return weight
 
 
-def windows(height: int, width: int, tile: int, overlap: int, multiple: int) -> Iterator[tuple[slice, slice, Tensor]]:
+def gaussian(size: int, overlap: int, first: bool, last: bool) -> Tensor:
+    """InvSR's weights of one window along one side, (size,), a Gaussian that adds to about one.
+
+    sigma = 0.3 ((size - 1)/2 - 1) + 0.8 over an odd number of taps; of size + 1 where size is even, less the first.
+    """
+    taps = size + 1 - size % 2
+    away = torch.arange(taps, dtype=torch.float32) - taps // 2
+    bell = torch.exp(-(away**2) / (2 * (0.3 * ((size - 1) / 2 - 1) + 0.8) ** 2))
+    return (bell / bell.sum())[taps - size :]
+
+
+def windows(
+    height: int, width: int, tile: int, overlap: int, multiple: int, profile: Profile = ramp
+) -> Iterator[tuple[slice, slice, Tensor]]:
     """(rows, columns, weight) of each window, left to right and top to bottom."""
     rows, columns = starts(height, tile, overlap, multiple), starts(width, tile, overlap, multiple)
     for i, top in enumerate(rows):
         bottom = min(top + tile, height)
-        down = ramp(bottom - top, overlap, i == 0, i == len(rows) - 1)
+        down = profile(bottom - top, overlap, i == 0, i == len(rows) - 1)
         for j, left in enumerate(columns):
             right = min(left + tile, width)
-            across = ramp(right - left, overlap, j == 0, j == len(columns) - 1)
+            across = profile(right - left, overlap, j == 0, j == len(columns) - 1)
             yield slice(top, bottom), slice(left, right), down[:, None] * across
 
 
@@ -66,14 +81,15 @@ def tiled(
     tile: int,
     overlap: int,
     multiple: int = 1,
+    profile: Profile = ramp,
 ) -> Tensor:
     """network(x, cond) put together from windows of x (N, C, H, W); the output must have x's height and width.
 
-    Entries of `cond` that are pictures of x's size, or a whole number of times it, are cropped with the window.
+    `profile` weighs the windows where they overlap. Entries of `cond` that are pictures of x's size, or a whole number of times it, are cropped with the window.
     """
     height, width = x.shape[-2:]
     total, weights = None, torch.zeros(height, width, device=x.device)
-    for rows, columns, weight in windows(height, width, tile, overlap, multiple):
+    for rows, columns, weight in windows(height, width, tile, overlap, multiple, profile):
         part = {key: _crop(value, rows, columns, height, width) for key, value in cond.items()}
         raw = network(x[..., rows, columns], part)
         total = raw.new_zeros(*raw.shape[:2], height, width) if total is None else total

@@ -34,13 +34,13 @@ class DvSR(Method):
         summary="First a plain guess, then fine detail is drawn on top of it. Fast, and gentle with faces.",
         variants=compact.VARIANTS,
         options=(NOISE,),
-        defaults={"sampler": "ddim", "steps": 20, "spacing": "quadratic", "eta": 1.0, "noise": 0.1},
+        defaults={"sampler": "ddim", "steps": 20, "spacing": "log-snr", "eta": 1.0, "noise": 0.1},
         presets=presets(
-            {"samples": 8, "steps": 8, "eta": 0.0},
-            {"steps": 10, "eta": 0.0},
+            {"samples": 8, "steps": 6},
+            {"steps": 6},
             {},
-            {"steps": 50},
-            {"steps": 100, "sampler": "multistep-sde", "spacing": "log-snr"},
+            {"steps": 40},
+            {"steps": 40, "sampler": "multistep-sde"},
         ),
     )
 

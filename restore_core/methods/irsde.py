@@ -72,11 +72,11 @@ class IRSDE(Method):
         options=(NOISE,),
         defaults={"sampler": "ddim", "steps": 20, "spacing": "log-snr", "eta": 1.0, "noise": 30.0},
         presets=presets(
-            {"samples": 8, "steps": 8, "eta": 0.0},
-            {"steps": 10, "eta": 0.0},
+            {"samples": 8, "steps": 8},
+            {"steps": 8},
             {},
             {"steps": 50},
-            {"steps": 100, "sampler": "multistep-sde", "spacing": "log-snr"},
+            {"steps": 50, "sampler": "multistep-sde"},
         ),
     )
 

@@ -47,13 +47,13 @@ class ResShift(Method):
         summary="Walks from your photo to the clean one in few steps. Crisp texture; small faces may change.",
         variants=(*compact.VARIANTS, *VARIANTS),
         options=(NOISE,),
-        defaults={"sampler": "ddim", "steps": STEPS, "spacing": "log-snr", "eta": 1.0, "noise": 0.5},
+        defaults={"sampler": "ddim", "steps": 10, "spacing": "log-snr", "eta": 1.0, "noise": 0.5},
         presets=presets(
-            {"samples": 8, "steps": 8, "eta": 0.0},
-            {"steps": 8, "eta": 0.0},
+            {"samples": 8, "steps": 6},
+            {"steps": 6},
             {},
-            {"steps": 40},
-            {"steps": 80, "sampler": "multistep-sde", "spacing": "log-snr"},
+            {"steps": 30},
+            {"steps": 30, "sampler": "multistep-sde"},
         ),
     )
 

@@ -76,11 +76,11 @@ class SR3(Method):
         options=(NOISE,),
         defaults={"sampler": "ddim", "steps": 30, "spacing": "log-snr", "eta": 1.0, "noise": BETA_END},
         presets=presets(
-            {"samples": 8, "steps": 8, "eta": 0.0},
-            {"steps": 12, "sampler": "multistep", "spacing": "log-snr"},
+            {"samples": 8, "steps": 10},
+            {"steps": 10},
             {},
             {"steps": 60},
-            {"steps": 100, "sampler": "multistep-sde", "spacing": "log-snr"},
+            {"steps": 60, "sampler": "multistep-sde"},
         ),
     )
 

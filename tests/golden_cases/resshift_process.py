@@ -17,7 +17,7 @@ from restore_core.degradations.bicubic import imresize
 from restore_core.grids import truncated
 from restore_core.processes import Prediction, ResidualShifting
 from restore_core.samplers import SAMPLERS, Step, invert
-from restore_core.tiling import starts, tiled, windows
+from restore_core.tiling import gaussian, starts, tiled, windows
 from restore_core.training.objectives import distance, target, variational_weight
 
 F64 = torch.float64
@@ -256,6 +256,8 @@ def tiles(meta: Mapping[str, Any], outputs: Mapping[str, np.ndarray]) -> None:
     config = take(meta["config"], {"tile": None, "stride": None, "scale": 1, "tiles_per_batch": 1})
     tile, overlap, scale = config["tile"], config["tile"] - config["stride"], config["scale"]
     image = given(meta["inputs"]["image"])
+    if "weight_1d" in outputs:
+        return _gaussian_tiles(image, tile, overlap, scale, meta, outputs)
     height, width = image.shape[-2:]
     corners = [(top, left) for top in starts(height, tile, overlap) for left in starts(width, tile, overlap)]
     ours = [[scale * n for n in (top, top + tile, left, left + tile)] for top, left in corners]
@@ -280,6 +282,19 @@ def tiles(meta: Mapping[str, Any], outputs: Mapping[str, np.ndarray]) -> None:
     alone = (seen == 1).expand_as(large)
     assert torch.allclose(blended[alone], published[alone], atol=1e-6)
     assert ((blended >= low - 1e-6) & (blended <= high + 1e-6)).all()
+
+
+def _gaussian_tiles(
+    image: Tensor, tile: int, overlap: int, scale: int, meta: Mapping[str, Any], outputs: Mapping[str, np.ndarray]
+) -> None:
+    """InvSR's blend, as a profile of our windows."""
+    bell = gaussian(scale * tile, 0, True, True)
+    assert_close(bell * bell[len(bell) // 2], outputs["weight_1d"], 1e-6, "weight_1d")
+    large = image.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
+    calls = iter(range(10**6))
+    network = lambda x, cond: x + 0.01 * next(calls)  # noqa: E731
+    out = tiled(network, large, {}, tile=scale * tile, overlap=scale * overlap, multiple=scale, profile=gaussian)
+    assert_close(out, outputs["out"], meta.get("tolerance", 1e-5), "out")
 
 
 def bicubic(meta: Mapping[str, Any], outputs: Mapping[str, np.ndarray]) -> None:
