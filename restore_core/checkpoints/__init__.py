@@ -1,1 +1,2 @@
-"""Weights: what exists (catalogue), where it lies (files), whose it is (match)."""
+"""Weights: what exists (catalogue), where it lies (files), how it comes here (download), how a file is read without
+running it (reading), and which network it belongs to (match)."""

@@ -3,44 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
+from restore_core.checkpoints import records_irsde, records_resshift, records_sr3
+from restore_core.checkpoints.sources import Bring, Checkpoint, Hub, Shipped, Source, Url
 from restore_core.errors import CheckpointError
 
-
-@dataclass(frozen=True)
-class Shipped:
-    """A file that comes with the project, below weights/."""
-
-    file: str
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """One weights file.
-
-    sha256   of the file, or "" where none was published
-    inside   keys down to the state dict, for files that wrap it
-    config   what shapes cannot tell the architecture's `build`
-    """
-
-    key: str
-    architecture: str
-    source: Shipped
-    licence: str
-    sha256: str = ""
-    size: int = 0
-    inside: tuple[str, ...] = ()
-    config: Mapping[str, Any] = field(default_factory=dict)
-
-
-_COMPACT_LICENCE = "Apache-2.0; trained on openly licensed photographs named in weights/README.md"
-_RECORDS = tuple(
-    Checkpoint(f"compact/{task}", "compact", Shipped(f"compact/{task}.safetensors"), _COMPACT_LICENCE)
+_COMPACT: tuple[Checkpoint, ...] = tuple(
+    Checkpoint(
+        key=f"compact/{task}",
+        architecture="compact",
+        source=Shipped(f"compact/{task}.safetensors"),
+        licence="Apache-2.0",
+        terms="Any use is allowed. It was learnt from openly licensed photographs, named in weights/README.md.",
+    )
     for task in ("sr4", "deblur", "denoise")
 )
-CATALOGUE: Mapping[str, Checkpoint] = {record.key: record for record in _RECORDS}
+
+CATALOGUE: Mapping[str, Checkpoint] = {
+    record.key: record
+    for record in (*_COMPACT, *records_sr3.RECORDS, *records_resshift.RECORDS, *records_irsde.RECORDS)
+}
 
 
 def record(key: str) -> Checkpoint:
@@ -48,3 +30,6 @@ def record(key: str) -> Checkpoint:
     if key not in CATALOGUE:
         raise CheckpointError(f"No weights are called '{key}'. Choose one of {', '.join(CATALOGUE)}.")
     return CATALOGUE[key]
+
+
+__all__ = ["CATALOGUE", "Bring", "Checkpoint", "Hub", "Shipped", "Source", "Url", "record"]
