@@ -10,7 +10,7 @@ from restore_core import __version__
 from restore_core.diagnosis import diagnose
 from restore_core.engine import Frame, never, restore
 from restore_core.errors import SettingsError
-from restore_core.images import Photo
+from restore_core.images import Photo, join_alpha
 from restore_core.library import Library, card
 from restore_core.methods import METHODS
 from restore_core.samplers import SAMPLERS
@@ -89,7 +89,10 @@ def again(photo: Photo, record: Mapping[str, Any]) -> Job:
 def run(job: Job, library: Library, *, stop: Callable[[], bool] = never) -> Iterator[Frame]:
     """The frames of the job; see engine.restore."""
     method = library.method(job.settings.method, job.settings.variant)
-    problem = method.pose(job.photo.rgb.to(library.device), job.settings)
+    image = job.photo.rgb
+    if method.variant.channels == 4 and job.photo.alpha is not None:
+        image = join_alpha(image, job.photo.alpha)  # holes are told by transparency
+    problem = method.pose(image.to(library.device), job.settings)
     yield from restore(problem, job.settings, stop=stop)
 
 

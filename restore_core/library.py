@@ -71,10 +71,11 @@ class Library:
         with self._lock:
             if known not in self._rates:
                 method = self.method(settings.method, settings.variant)
+                steps = {} if "steps" in method.variant.fixed else {"steps": 4}
                 small = card(settings.method).settings(
-                    settings.variant, steps=4, samples=1, precision=settings.precision
+                    settings.variant, samples=1, precision=settings.precision, **steps
                 )
-                image = torch.full((1, 3, side, side), 0.5, device=self.device)
+                image = torch.full((1, method.variant.channels, side, side), 0.5, device=self.device)
                 finish(restore(method.pose(image, small), small))  # warm-up
                 began = time.perf_counter()
                 problem = method.pose(image, small)

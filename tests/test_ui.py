@@ -464,7 +464,8 @@ def test_a_preset_resets_what_was_moved_and_a_task_does_not(tab: restore.Tab):
     shown = Ask(task="deblur").defaults()
     ask = Ask(task="deblur", preset=4, values={**shown, "steps": 33}, shown=shown)
     steps = tab.expert["steps"]
-    assert tab.prepare(*read(tab, ask), reset=True)[steps]["value"] == 100
+    vivid = METHODS["dvsr"].card.settings("compact-deblur", 4)
+    assert tab.prepare(*read(tab, ask), reset=True)[steps]["value"] == vivid.steps
     kept = tab.prepare(*read(tab, replace(ask, preset=2, task="denoise")))
     assert kept[steps]["value"] == 33 and "Custom" in kept[tab.word]
 
@@ -479,12 +480,12 @@ def test_another_method_brings_its_own_scale_of_noise(tab: restore.Tab):
 
 
 def test_another_sampler_brings_its_own_grid_and_randomness(tab: restore.Tab):
-    ask = Ask(task="sr4", method="sr3", preset=1)  # multistep, which has no randomness
+    ask = Ask(task="sr4", method="sr3", preset=1)
     shown = ask.defaults()
-    ask = replace(ask, values={**shown, "sampler": "ddim"}, shown=shown)
-    updates = tab.adjust(*read(tab, ask), sampler_moved=True)
-    eta = updates[tab.expert["eta"]]
-    assert eta["interactive"] and eta["value"] == 1.0 and "Custom" in updates[tab.word]
+    for sampler, random in (("multistep-sde", True), ("multistep", False)):
+        asked = replace(ask, values={**shown, "sampler": sampler}, shown=shown)
+        updates = tab.adjust(*read(tab, asked), sampler_moved=True)
+        assert updates[tab.expert["eta"]]["interactive"] is random and "Custom" in updates[tab.word]
 
 
 def test_a_photo_is_looked_at_and_judged(tab: restore.Tab, photo: str, tmp_path: Path):
