@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 from restore_core.checkpoints import records_irsde, records_resshift, records_sr3
 from restore_core.checkpoints.sources import Bring, Checkpoint, Hub, Shipped, Source, Url
@@ -28,7 +29,13 @@ CATALOGUE: Mapping[str, Checkpoint] = {
 def record(key: str) -> Checkpoint:
     """The record called `key`."""
     if key not in CATALOGUE:
-        raise CheckpointError(f"No weights are called '{key}'. Choose one of {', '.join(CATALOGUE)}.")
+        near = get_close_matches(key, CATALOGUE, n=4, cutoff=0.4) or sorted(
+            {r.family for r in CATALOGUE.values()}
+        )
+        raise CheckpointError(
+            f"No weights are called '{key}': there are {', '.join(near)}, ... All are named by python -m "
+            "restore_core weights list."
+        )
     return CATALOGUE[key]
 
 

@@ -27,12 +27,15 @@ _CVPRW = (
 )
 _SCHEDULE = {"steps": 100, "schedule": "cosine", "eps": 0.005}
 _PICTURE = {"intro.weight": (64, 6, 3, 3), "encoders.0.0.fusion.beta": None}
-_WIDE, _NARROW = (64, 6, 7, 7), (32, 6, 7, 7)
+Shapes = dict[str, tuple[int, ...] | None]
+_FIRST = "init_conv.weight"
+_WIDE = {_FIRST: (64, 6, 7, 7)}
+_NARROW = {_FIRST: (32, 6, 7, 7), "downs.4.0.block1.proj.weight": None}
+_CONDITIONAL = {"mid_attn.fn.fn.to_out.weight": None}  # Denoising-SDE's alone has softmax attention
 
 
 def _irsde(
-    key: str, published: str, size: int, note: str, *, first: tuple[int, ...] | None, aliases: tuple[str, ...] = (),
-    **config: Any,
+    key: str, published: str, size: int, note: str, *, telling: Shapes, aliases: tuple[str, ...] = (), **config: Any
 ) -> Checkpoint:  # fmt: skip
     return Checkpoint(
         key=f"irsde/{key}",
@@ -41,7 +44,7 @@ def _irsde(
         licence=_LICENCE,
         terms=_TERMS,
         size=size,
-        shapes={"init_conv.weight": first} if first else {},
+        shapes=telling,
         config={**_SCHEDULE, **config},
         citation=_ICML,
         note=note,
@@ -50,7 +53,7 @@ def _irsde(
 
 def _nafnet(
     key: str, published: str, size: int, note: str, *, channels: int = 3, aliases: tuple[str, ...] = (),
-    telling: dict[str, tuple[int, ...] | None] | None = None, **config: Any,
+    telling: Shapes | None = None, **config: Any,
 ) -> Checkpoint:  # fmt: skip
     return Checkpoint(
         key=f"refusion/{key}",
@@ -83,19 +86,19 @@ def _latent(key: str, published: str, size: int, note: str, *, latent: tuple[int
 _UNCONFIRMED = "Named in the authors' option files; that it was published is not confirmed."
 
 RECORDS: tuple[Checkpoint, ...] = (
-    _irsde("derain-h", "rain100h_sde.pth", 548_590_092, "Heavy rain (Rain100H).", first=_WIDE, max_sigma=10.0,
+    _irsde("derain-h", "rain100h_sde.pth", 548_590_092, "Heavy rain (Rain100H).", telling=_WIDE, max_sigma=10.0,
            sampler="posterior", aliases=("rain100h_sde.pth", "sde_rain100h.pth")),
-    _irsde("derain-l", "", 548_590_092, "Light rain (Rain100L).", first=_WIDE, max_sigma=10.0, sampler="posterior"),
-    _irsde("deblur-gopro", "ir-sde.pth", 548_590_092, "Motion blur (GoPro).", first=_WIDE, max_sigma=10.0,
+    _irsde("derain-l", "", 548_590_092, "Light rain (Rain100L).", telling=_WIDE, max_sigma=10.0, sampler="posterior"),
+    _irsde("deblur-gopro", "ir-sde.pth", 548_590_092, "Motion blur (GoPro).", telling=_WIDE, max_sigma=10.0,
            sampler="sde"),
     _irsde("sr-x4", "", 548_590_092, "Four times larger (DIV2K); the input is enlarged by repeating pixels first.",
-           first=_WIDE, max_sigma=30.0, sampler="sde", scale=4, upsampling="nearest"),
-    _irsde("inpaint-face", "", 139_196_684, "Fills holes in faces of 256 x 256 pixels (CelebA-HQ).", first=_NARROW,
+           telling=_WIDE, max_sigma=30.0, sampler="sde", scale=4, upsampling="nearest"),
+    _irsde("inpaint-face", "", 139_196_684, "Fills holes in faces of 256 x 256 pixels (CelebA-HQ).", telling=_NARROW,
            max_sigma=30.0, sampler="sde"),
     _irsde("denoise", "ir-sde-denoising.pth", 548_548_364, "Gaussian noise below 75 grey levels (Denoising-SDE).",
-           first=(64, 3, 7, 7), max_sigma=75.0, eps=0.04, sampler="ode", aliases=("ir-sde-denoising.pth",)),
+           telling={_FIRST: (64, 3, 7, 7)}, max_sigma=75.0, eps=0.04, sampler="ode", aliases=("ir-sde-denoising.pth",)),
     _irsde("shadow", "ir-sde.pth", 541_387_020, "Shadows. The authors' options for training and test disagree about "
-           "width and lambda; the width is read off the file.", first=None, max_sigma=30.0, sampler="sde"),
+           "width and lambda; the width is read off the file.", telling=_CONDITIONAL, max_sigma=30.0, sampler="sde"),
     _nafnet("shadow", "refusion.pth", 306_433_548, "Shadows (NTIRE 2023).", sampler="sde",
             telling=_PICTURE),
     _nafnet("dehaze", "latent-reffusion-dehazing.pth", 306_468_128, "Haze, in the latent space of refusion/dehaze-"
