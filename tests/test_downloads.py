@@ -73,10 +73,10 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Quiet."""
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         self._answer()
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         try:
             self._answer()
         except (BrokenPipeError, ConnectionResetError):  # the client was killed
@@ -180,7 +180,9 @@ def release(site: Site, data: bytes = DATA, sha256: str = SHA) -> Checkpoint:
 def on_hub(site: Site, data: bytes = DATA, sha256: str = SHA) -> Checkpoint:
     """A record of a hub's file, which the server has."""
     site.files["owner/model/net.safetensors"] = data
-    return Checkpoint("test/net", "refusion-latent-unet", Hub("owner/model", "net.safetensors"), "MIT", sha256=sha256)
+    return Checkpoint(
+        "test/net", "refusion-latent-unet", Hub("owner/model", "net.safetensors"), "MIT", sha256=sha256
+    )
 
 
 RECORDS = {"release": release, "hub": on_hub}
@@ -227,7 +229,9 @@ def test_a_token_goes_to_the_hub_and_not_to_its_storage(site: Site, monkeypatch:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     download.get(on_hub(site))
     heads = [headers for method, _, headers in site.asked if method == "HEAD"]
-    told = [{k.lower(): v for k, v in headers.items()}.get("authorization") for headers in (*heads, *site.gets())]
+    told = [
+        {k.lower(): v for k, v in headers.items()}.get("authorization") for headers in (*heads, *site.gets())
+    ]
     assert told == ["Bearer hf_secret", None]
 
 
@@ -239,7 +243,9 @@ def test_the_hubs_cache_is_asked_first(site: Site):
     assert len(site.asked) == before
 
 
-def test_a_mirror_folder_is_asked_before_the_network(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_mirror_folder_is_asked_before_the_network(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     record = release(site)
     (tmp_path / "shelf").mkdir()
     (tmp_path / "shelf" / "net.safetensors").write_bytes(DATA)
@@ -260,8 +266,11 @@ def test_offline_nothing_is_asked(site: Site, name: str, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(
     ("source", "advice"),
-    [(Bring("a.pth", "https://drive.invalid/x", "b.pth"), "'b.pth' from https://drive.invalid/x"), (Shipped("t/a.pth"), "train")],
-)  # fmt: skip
+    [
+        (Bring("a.pth", "https://drive.invalid/x", "b.pth"), "'b.pth' from https://drive.invalid/x"),
+        (Shipped("t/a.pth"), "train"),
+    ],
+)
 def test_what_no_program_can_fetch_is_told_with_a_way(site: Site, source: Bring | Shipped, advice: str):
     with pytest.raises(NotDownloaded, match=advice):
         download.get(Checkpoint("test/a", "refusion-latent-unet", source, "MIT"))
@@ -273,7 +282,7 @@ def test_what_no_program_can_fetch_is_told_with_a_way(site: Site, source: Bring 
 @pytest.mark.parametrize("kind", RECORDS)
 def test_a_stopped_download_goes_on_where_it_ended(site: Site, kind: str):
     record, seen = RECORDS[kind](site), [0]
-    with pytest.raises(Cancelled, match="goes? on|to go on"):
+    with pytest.raises(Cancelled, match="to go on"):
         download.get(record, progress=lambda done, _: seen.append(done), stop=lambda: seen[-1] > 100_000)
     part = files.standing(record).part
     assert 100_000 < part < len(DATA) and left() == ["net.safetensors.part", "net.safetensors.part.etag"]
@@ -355,7 +364,9 @@ def test_of_two_processes_one_downloads_and_both_have_the_file(site: Site):
     first, answer = started(record)
     wait_for(lambda: files.standing(record).part >= site.pace)
     seen: list[int] = []
-    second = threading.Thread(target=download.get, args=(record,), kwargs={"progress": lambda d, _: seen.append(d)})
+    second = threading.Thread(
+        target=download.get, args=(record,), kwargs={"progress": lambda d, _: seen.append(d)}
+    )
     second.start()
     wait_for(lambda: seen)
     site.go.set()

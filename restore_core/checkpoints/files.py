@@ -91,10 +91,11 @@ def load(checkpoint: Checkpoint) -> nn.Module:
 
 def add(checkpoint: Checkpoint, path: Path) -> Path:
     """Copy a file that the user brought to where the record's is looked for, if it is the record's; the new path."""
+    kind = format_of(path)
     verify(checkpoint, path)
     check(checkpoint, path)
     target = path_of(checkpoint)
-    if format_of(path) == "safetensors":
+    if kind == "safetensors":
         target = target.with_suffix(".safetensors")
     with making_room(target, path.stat().st_size) as part:
         shutil.copyfile(path, part)
@@ -237,7 +238,7 @@ def _checksum(checkpoint: Checkpoint, path: Path) -> Checksum:
 
 
 def _is_converted(checkpoint: Checkpoint, path: Path) -> bool:
-    return path.suffix != Path(checkpoint.file).suffix
+    return path.suffix == ".safetensors" != Path(checkpoint.file).suffix
 
 
 def _wrong(checkpoint: Checkpoint, path: Path, how: str) -> WrongHash:

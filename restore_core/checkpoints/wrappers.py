@@ -24,7 +24,7 @@ def peel(found: Any, file: str, inside: Sequence[str] = ()) -> dict[str, Tensor]
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
     for _ in range(DEPTH):
-        if not isinstance(found, Mapping) or _is_bare(found):
+        if not isinstance(found, Mapping) or not found or _is_bare(found):
             break
         found = _next(found, file)
     if not isinstance(found, Mapping) or not found:
