@@ -378,6 +378,12 @@ def test_a_pickle_that_wants_to_run_code_is_refused_by_name(tmp_path: Path, zipp
     assert not mark.exists() and not path.with_suffix(".safetensors").exists()
 
 
+def test_a_pickle_of_a_newer_kind_is_told_as_such(tmp_path: Path):
+    path = saved(tmp_path / "net.pth", network().state_dict(), pickle_protocol=4)
+    with pytest.raises(CheckpointError, match=r"newer kind of pickle.*safetensors"):
+        reading.open_state(path)
+
+
 def test_a_plain_pickle_is_refused(tmp_path: Path):
     path = tmp_path / "net.pth"
     path.write_bytes(pickle.dumps({"a": Bomb(tmp_path / "was-run")}))

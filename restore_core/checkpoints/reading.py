@@ -26,6 +26,7 @@ from restore_core.errors import CheckpointError
 
 HEADER_LIMIT = 100 << 20  # safetensors' own limit, and far more than the pickle beside any network needs
 LEGACY = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)  # first in PyTorch's files before version 1.6
+_OWN = ("torch", "collections")  # what honest files name
 _ARCHIVE = "a packed archive", "Unpack it and take the weights file inside."
 _FOREIGN = (  # offset, signature, what it is, what to do
     (257, b"ustar", "a tar archive", "Unpack it and take the weights file inside."),
@@ -123,7 +124,7 @@ def _read(path: Path, whole: bool) -> Any:
             warnings.simplefilter("ignore")  # of storages without type, in files before PyTorch 1.6
             return torch.load(path, map_location="cpu", weights_only=True, mmap=kind == "pytorch")
     except pickle.UnpicklingError as error:
-        raise CheckpointError(_why_refused(path, kind)) from error
+        raise _refused(path, kind, str(error)) from error
     except Exception as error:  # foreign bytes may raise anything
         raise _broken(path) from error
 
@@ -176,13 +177,21 @@ def _is_whole(archive: ZipFile, part: ZipInfo) -> bool:
     return True
 
 
-def _why_refused(path: Path, kind: str) -> str:
+def _refused(path: Path, kind: str, why: str) -> CheckpointError:
+    """What torch's restricted reader would not do: run something, or read bytes that make no sense to it."""
     asked = _asked_for(path, kind)
-    what = f"asks for {', '.join(asked[:3])}" if asked else "holds instructions that no state dict needs"
-    return (
-        f"{path.name} wants to run code when it is opened: it {what}. It was not opened. Ask for a "
-        "safetensors file; or, where you trust it, save its state dict alone with PyTorch."
-    )
+    if "GLOBAL" in why or any(name.split(".")[0] not in _OWN for name in asked):
+        return CheckpointError(
+            f"{path.name} wants to run code when it is opened: it asks for {', '.join(asked[:3]) or 'a function'}. "
+            "It was not opened. Ask for a safetensors file; or, where you trust it, save its state dict alone with "
+            "PyTorch."
+        )
+    if "operand" in why:
+        return CheckpointError(
+            f"{path.name} is damaged, or was saved in a newer kind of pickle than is read here without running code, "
+            "so it was not opened. Get it again, or ask for a safetensors file."
+        )
+    return _broken(path)
 
 
 def _asked_for(path: Path, kind: str) -> list[str]:
@@ -195,7 +204,7 @@ def _asked_for(path: Path, kind: str) -> list[str]:
         else:
             with path.open("rb") as file:
                 stream = io.BytesIO(file.read(HEADER_LIMIT))
-        return sorted(_globals_in(stream), key=lambda name: name.split(".")[0] in ("torch", "collections"))
+        return sorted(_globals_in(stream), key=lambda name: name.split(".")[0] in _OWN)
     except (BadZipFile, OSError, StopIteration):
         return []
 
