@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -91,16 +92,17 @@ def main() -> None:
 
     problem, settings = posed(library, 256, 20, precision)
     loop = lambda: finish(restore(problem, settings))  # noqa: E731
-    print(f"engine loop / bare network calls, 256 px, 20 steps: {ratio(loop, bare(problem, settings), asked.rounds):.3f}")
+    overhead = ratio(loop, bare(problem, settings), asked.rounds)
+    print(f"engine loop / bare network calls, 256 px, 20 steps: {overhead:.3f}")
     print(f"with the film / without, 256 px, 20 steps: {film_ratio(library, precision, asked.rounds):.3f}")
 
     for task in ("deblur", "sr4"):
         model = library.network(f"compact/{task}")
         x = torch.rand(1, 3, 512, 512, device=library.device) * 2 - 1
-        one, tenth = torch.tensor(1.0), torch.tensor(0.1)
+        level = (torch.tensor(1.0), torch.tensor(0.1))
         for name, run in (
-            ("predictor", lambda m=model, x=x: m.predict(x)),
-            ("denoiser", lambda m=model, x=x: m.denoise(x, one, tenth, x, x)),
+            ("predictor", partial(model.predict, x)),
+            ("denoiser", partial(model.denoise, x, *level, x, x)),
         ):
             with torch.no_grad(), devices.autocast(library.device, precision):
                 with FlopCounterMode(display=False) as flops:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from restore_core import devices
-from restore_core.checkpoints import catalogue, files, match
+from restore_core.checkpoints import catalogue, files
 from restore_core.engine import finish, restore
 from restore_core.errors import NotDownloaded, SettingsError
 from restore_core.methods import METHODS, Card, Method
@@ -48,8 +48,7 @@ class Library:
         """The network of one catalogue record; loaded at the first call."""
         with self._lock:
             if key not in self._networks:
-                record = catalogue.record(key)
-                module = match.build(files.open_state(files.locate(record)), record.config)
+                module = files.load(catalogue.record(key))
                 self._networks[key] = module.to(self.device, memory_format=torch.channels_last)
             self._networks.move_to_end(key)
             while len(self._networks) > self.keep:

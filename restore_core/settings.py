@@ -57,7 +57,9 @@ def whole(label: str, value: Any, low: int, high: int) -> int:
     """`value` as an integer between low and high, or SettingsError."""
     result = number(label, value, low, high)
     if result != int(result):
-        raise SettingsError(f"{label} is {value!r}, and only whole numbers work there. Choose {int(result)}, for example.")
+        raise SettingsError(
+            f"{label} is {value!r}, and only whole numbers work there. Choose {int(result)}, for example."
+        )
     return int(result)
 
 
@@ -120,8 +122,8 @@ class Settings:
         unknown = sorted(set(data) - known)
         if unknown:
             raise SettingsError(
-                f"These settings hold {', '.join(unknown)}, which this version does not know. Take them out, or use the "
-                f"version that wrote them."
+                f"These settings hold {', '.join(unknown)}, which this version does not know. Take them out, or use "
+                f"the version that wrote them."
             )
         missing = sorted({"method", "variant", "sampler", "steps"} - set(data))
         if missing:

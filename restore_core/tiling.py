@@ -85,7 +85,8 @@ def tiled(
 ) -> Tensor:
     """network(x, cond) put together from windows of x (N, C, H, W); the output must have x's height and width.
 
-    `profile` weighs the windows where they overlap. Entries of `cond` that are pictures of x's size, or a whole number of times it, are cropped with the window.
+    `profile` weighs the windows where they overlap. Entries of `cond` that are pictures of x's size, or a whole number
+    of times it, are cropped with the window.
     """
     height, width = x.shape[-2:]
     total, weights = None, torch.zeros(height, width, device=x.device)

@@ -21,8 +21,8 @@ ROWS: dict[str, int] = {
     "samplers": 2, "grids": 2, "problem": 2, "tiling": 2, "degradations": 2, "metrics": 2, "export": 2, "film": 2.5,
     "methods": 3, "engine": 3, "diagnosis": 3,
     "library": 4, "training": 4, "tradeoff": 4,
-    "job": 4.5, "evaluation": 4.5, "batch": 4.5, "weights_cli": 4.5,
-    "cli": 5, "ui": 5, "__main__": 6,
+    "job": 4.5, "evaluation": 4.5, "batch": 4.5,
+    "commands": 5, "ui": 5, "cli": 5.5, "__main__": 6,
 }  # fmt: skip
 SIDEWAYS = {  # inside a row, only these
     ("samplers", "grids"), ("grids", "processes"), ("export", "images"), ("methods", "tiling"),

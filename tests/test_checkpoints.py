@@ -30,9 +30,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from restore_core import weights_cli
 from restore_core.checkpoints import catalogue, checksums, conversion, files, match, reading
 from restore_core.checkpoints.catalogue import CATALOGUE, Bring, Checkpoint, Hub, Shipped, Url
+from restore_core.commands import weights as weights_command
 from restore_core.errors import CheckpointError, KeysDiffer, NotDownloaded, WrongHash
 from restore_core.networks import ARCHITECTURES
 from restore_core.networks.compact_unet import new
@@ -754,7 +754,7 @@ def test_a_file_is_told_by_checksum_then_name_then_shape(
 
 def command(*arguments: str) -> int:
     parser = argparse.ArgumentParser()
-    weights_cli.add_parser(parser.add_subparsers(required=True))
+    weights_command.add_parser(parser.add_subparsers(required=True))
     asked = parser.parse_args(["weights", *arguments])
     return asked.run(asked)
 

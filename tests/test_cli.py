@@ -37,7 +37,8 @@ def refused(capsys: pytest.CaptureFixture, *words: object) -> str:
 @pytest.mark.parametrize("method", ["auto", "dvsr", "sr3", "resshift", "irsde"])
 def test_restore_writes_a_picture_with_its_settings(photo: Path, capsys, method: str):
     out = photo.with_name("out.png")
-    code = run("restore", photo, "-o", out, "--task", "denoise", "--method", method, "--steps", 3, "--seed", 5, "--json")
+    settings = ("--task", "denoise", "--method", method, "--steps", 3, "--seed", 5)
+    code = run("restore", photo, "-o", out, *settings, "--json")
     told = json.loads(capsys.readouterr().out)
     assert code == 0 and told["size"] == [40, 56] and told["calls"] == 3 and told["settings"]["seed"] == 5
     assert cv2.imread(str(out)).shape == (40, 56, 3)
@@ -61,7 +62,8 @@ def test_like_takes_no_other_settings(photo: Path, capsys):
 
 def test_frames_are_written_for_each_step(photo: Path):
     film = photo.with_name("film")
-    assert run("restore", photo, "-o", photo.with_name("o.png"), "--task", "denoise", "--steps", 5, "--frames", film) == 0
+    out = photo.with_name("o.png")
+    assert run("restore", photo, "-o", out, "--task", "denoise", "--steps", 5, "--frames", film) == 0
     for kind in ("x_t", "guess"):
         frames = sorted((film / kind).iterdir())
         assert len(frames) == 6

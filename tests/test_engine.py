@@ -151,7 +151,9 @@ def test_condition_is_cropped_with_the_tile_also_at_a_larger_scale():
     assert torch.allclose(out, fine[..., ::2, ::2] + 1)
 
 
-@pytest.mark.parametrize("length, tile, overlap, multiple", [(100, 64, 16, 1), (4000, 768, 32, 32), (65, 64, 8, 32), (64, 64, 8, 8)])
+@pytest.mark.parametrize(
+    "length, tile, overlap, multiple", [(100, 64, 16, 1), (4000, 768, 32, 32), (65, 64, 8, 32), (64, 64, 8, 8)]
+)
 def test_windows_cover_everything_and_overlap(length, tile, overlap, multiple):
     begins = starts(length, tile, overlap, multiple)
     assert begins[0] == 0 and begins[-1] + tile >= length and all(b % multiple == 0 for b in begins)

@@ -49,7 +49,7 @@ def test_a_run_keeps_size_and_range_and_starts_where_the_paper_says(library, cle
     assert frames[-1].result.shape == (1, 3, 37 * scale, 50 * scale)
     assert 0 <= frames[-1].result.min() and frames[-1].result.max() <= 1
     first = frames[0].step
-    x, (a, b, s) = first.x, problem.process.marginal(first.t)
+    x, s = first.x, problem.process.marginal(first.t).s
     about = {
         "dvsr": problem.guess,
         "sr3": torch.zeros_like(x),

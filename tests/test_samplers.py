@@ -203,7 +203,8 @@ def test_counts_of_calls_and_steps(name: str, key: str):
 
     for n in (1, 2, 5):
         calls.clear()
-        steps = list(SAMPLERS[key].run(process, denoise, y + 1, y, time_grid(process, n, "quadratic"), torch.zeros_like))
+        times = time_grid(process, n, "quadratic")
+        steps = list(SAMPLERS[key].run(process, denoise, y + 1, y, times, torch.zeros_like))
         assert len(steps) == n + 1 and [s.index for s in steps] == list(range(n + 1))
         assert len(calls) == SAMPLERS[key].total_calls(n)
         assert steps[-1].t == 0 and torch.equal(steps[-1].x, steps[-1].prediction.x0)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def gaussian_kernel(sigma: float) -> Tensor:
-    """exp(-(i^2 + j^2) / (2 sigma^2)) on an odd square reaching 3 sigma (at most 31 px), normalised. sigma in pixels."""
+    """exp(-(i^2 + j^2) / (2 sigma^2)), sigma in pixels, on an odd square reaching 3 sigma (at most 31 px), sum 1."""
     radius = min(15, max(1, math.ceil(3 * sigma)))
     i = torch.arange(-radius, radius + 1, dtype=torch.float64)
     row = torch.exp(-(i**2) / (2 * max(sigma, 1e-3) ** 2))

@@ -21,7 +21,9 @@ HELD_OUT = 40  # every 40th photograph is kept for validation
 def read_folder(folder: Path, smallest: int) -> dict[str, np.ndarray]:
     """Every picture of `folder` with both sides of `smallest` pixels or more: name -> uint8 (H, W, 3) RGB."""
     if not folder.is_dir():
-        raise SettingsError(f"{folder} is not a folder, so there is nothing to train on. Give --data a folder of photos.")
+        raise SettingsError(
+            f"{folder} is not a folder, so there is nothing to train on. Give --data a folder of photos."
+        )
     pictures = {}
     for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES):
         bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)

@@ -9,10 +9,10 @@ from typing import Any
 import gradio as gr
 
 from restore_core.library import Library
-from restore_core.ui import restore
+from restore_core.ui import links, restore
 from restore_core.ui.desk import Desk
 
-TABS: tuple[tuple[str, Callable[[Desk], object]], ...] = (("Restore", restore.fill),)
+TABS: tuple[tuple[str, str, Callable[[Desk], object]], ...] = (("restore", "Restore", restore.fill),)  # id, title, ...
 
 TITLE = "Stepback"
 HEADER = (
@@ -32,10 +32,12 @@ def build(library: Library, *, max_pixels: int | None = None) -> gr.Blocks:
     desk = Desk(library) if max_pixels is None else Desk(library, max_pixels=max_pixels)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.HTML(HEADER, apply_default_css=False)
-        with gr.Tabs(elem_id="tabs"):
-            for title, fill in TABS:
-                with gr.Tab(title):
-                    fill(desk)
+        filled = {}
+        with gr.Tabs(elem_id="tabs") as tabs:
+            for key, title, fill in TABS:
+                with gr.Tab(title, id=key):
+                    filled[key] = fill(desk)
+        links.wire(tabs, filled)
         page.unload(desk.leave)
     page.queue(max_size=16, default_concurrency_limit=4)
     return page
@@ -93,7 +95,7 @@ def launch_options(*, debug: bool = False) -> dict[str, Any]:
     """Arguments of page.launch that belong to the page rather than to the machine."""
     return {
         "theme": theme(),
-        "css": (Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
+        "css": "\n".join(path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("page*.css"))),
         "max_file_size": "200mb",
         "run_history": False,
         "footer_links": ["settings"],

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
-import procedural  # noqa: E402
+import procedural
 
 
 def given(spec: Mapping[str, Any]) -> Tensor:
