@@ -5,8 +5,11 @@ from restore_core.networks import (
     conditional_unet,
     latent_unet,
     nafnet,
+    rrdbnet,
+    scunet,
     sr3_unet,
     swin_unet,
+    swinir,
     vq_autoencoder,
 )
 from restore_core.networks.base import Architecture
@@ -19,6 +22,9 @@ ARCHITECTURES: tuple[Architecture, ...] = (
     latent_unet.ARCHITECTURE,
     swin_unet.ARCHITECTURE,
     vq_autoencoder.ARCHITECTURE,
+    swinir.ARCHITECTURE,
+    rrdbnet.ARCHITECTURE,
+    scunet.ARCHITECTURE,
 )
 
 __all__ = ["ARCHITECTURES", "Architecture"]

@@ -123,6 +123,26 @@ def shift_mask(
     return mask.flatten(0, 1)
 
 
+def cyclic_mask(
+    height: int, width: int, window: int, shift: int, device: torch.device | None = None
+) -> Tensor:
+    """Swin's mask of windows shifted by rolling: float32 (windows, window^2, window^2), added to the logits.
+
+    The rolled picture falls into regions that were neighbours before: along each axis the last window holds window -
+    shift tokens of one region and `shift` of another. Tokens of different regions are kept apart.
+    """
+    down, right = (_regions(side, window, shift, device) for side in (height, width))
+    regions = (down[:, None] * 3 + right)[None, None]
+    mine = split_windows(regions, window)[..., 0]
+    return APART * (mine[:, :, None] != mine[:, None, :]).float()
+
+
+def _regions(side: int, window: int, shift: int, device: torch.device | None) -> Tensor:
+    """0, 1, 2 along a side: the whole windows, then the two parts of the last."""
+    token = torch.arange(side, device=device)
+    return (token >= side - window).long() + (token >= side - shift).long()
+
+
 class Projection(nn.Module):
     """A 1x1 convolution into a Swin layer or out of it."""
 
