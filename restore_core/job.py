@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from restore_core import __version__
+from restore_core.checkpoints.catalogue import COMPACT
 from restore_core.diagnosis import diagnose
 from restore_core.engine import Frame, never, restore
 from restore_core.errors import SettingsError
@@ -16,7 +17,10 @@ from restore_core.methods import METHODS
 from restore_core.samplers import SAMPLERS
 from restore_core.settings import Settings
 
-AUTOMATIC: Mapping[str, str] = {"sr4": "resshift", "deblur": "dvsr", "denoise": "irsde"}  # task -> method
+AUTOMATIC: Mapping[str, str] = {  # task -> method
+    "sr4": "resshift", "sr2": "resshift", "deblur": "dvsr", "denoise": "irsde", "jpeg": "irsde", "rain": "irsde",
+    "haze": "irsde", "old": "dvsr", "blind": "dvsr",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def plan(
         task, reason = seen.task, seen.sentence
     if method == "auto":
         if task not in AUTOMATIC:
-            raise SettingsError(f"There is no task called '{task}'. Choose auto or one of {', '.join(AUTOMATIC)}.")
+            raise SettingsError(f"There is no task called '{task}'. Choose auto or one of {', '.join(COMPACT)}.")
         method = AUTOMATIC[task]
     variant = changes.pop("variant", None) or card(method).variant_for(task).key
     if changes.get("precision") is None:

@@ -9,6 +9,8 @@ from restore_core.checkpoints import records_irsde, records_resshift, records_sr
 from restore_core.checkpoints.sources import Bring, Checkpoint, Hub, Shipped, Source, Url
 from restore_core.errors import CheckpointError
 
+COMPACT = ("deblur", "sr4", "denoise")  # tasks whose weights are shipped: weights/compact/TASK.safetensors, TASK.md
+
 _COMPACT: tuple[Checkpoint, ...] = tuple(
     Checkpoint(
         key=f"compact/{task}",
@@ -17,7 +19,7 @@ _COMPACT: tuple[Checkpoint, ...] = tuple(
         licence="Apache-2.0",
         terms="Any use is allowed. It was learnt from openly licensed photographs, named in weights/README.md.",
     )
-    for task in ("sr4", "deblur", "denoise")
+    for task in COMPACT
 )
 
 CATALOGUE: Mapping[str, Checkpoint] = {
@@ -39,4 +41,4 @@ def record(key: str) -> Checkpoint:
     return CATALOGUE[key]
 
 
-__all__ = ["CATALOGUE", "Bring", "Checkpoint", "Hub", "Shipped", "Source", "Url", "record"]
+__all__ = ["CATALOGUE", "COMPACT", "Bring", "Checkpoint", "Hub", "Shipped", "Source", "Url", "record"]

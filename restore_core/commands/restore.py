@@ -12,11 +12,11 @@ from typing import Any
 from tqdm import tqdm
 
 from restore_core import export, images, job
+from restore_core.checkpoints.catalogue import COMPACT
 from restore_core.commands import options
-from restore_core.degradations import TASKS
 from restore_core.engine import Frame
 from restore_core.errors import SettingsError
-from restore_core.film import FrameFolder
+from restore_core.export import FrameFolder
 from restore_core.library import Library
 from restore_core.methods import METHODS
 
@@ -25,7 +25,7 @@ def add_parser(commands: Any) -> None:
     p = commands.add_parser("restore", help="restore one photo")
     p.add_argument("input", type=Path, help="the photo")
     p.add_argument("-o", "--output", type=Path, help="PNG, JPEG or WebP; default: INPUT-METHOD.png beside it")
-    p.add_argument("--task", default="auto", help=f"auto, {', '.join(TASKS)}")
+    p.add_argument("--task", default="auto", help=f"auto, {', '.join(COMPACT)}")
     p.add_argument("--method", default="auto", help=f"auto, {', '.join(METHODS)}")
     p.add_argument("--variant", help="one of the method's weights; default: the first for the task")
     p.add_argument("--preset", default="2", help="0 (most faithful) to 4 (most vivid)")

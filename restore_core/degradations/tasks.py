@@ -5,24 +5,36 @@ All pictures are RGB in [0, 1], (N, 3, H, W); a damaged one is rounded to 8 bits
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from restore_core.degradations.blur import blur, gaussian_kernel, motion_kernel
-from restore_core.degradations.noise import gaussian_noise
+from restore_core.degradations.ageing import dust, fade, scratches
+from restore_core.degradations.blur import (
+    blur,
+    defocus_kernel,
+    gaussian_kernel,
+    motion_kernel,
+    trajectory_kernel,
+)
+from restore_core.degradations.compression import jpeg, shrink
+from restore_core.degradations.noise import camera_noise, film_grain, gaussian_noise
+from restore_core.degradations.weather import haze, rain
 from restore_core.errors import SettingsError
 from restore_core.images import resize, to_8bit
 
 Parameters = Mapping[str, float]
+Damage = Callable[[Tensor, Parameters, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True)
 class Task:
     """One kind of damage.
 
+    label      what a picture with it is called; fault: what is undone
     scale      how much smaller the damaged picture is
     margin     border of a training crop that is thrown away because the damage there saw no true neighbours
     draw       generator -> random parameters for one picture
@@ -33,10 +45,11 @@ class Task:
 
     key: str
     label: str
+    fault: str
     scale: int
     margin: int
     draw: Callable[[torch.Generator], Parameters]
-    damage: Callable[[Tensor, Parameters, torch.Generator], Tensor]
+    damage: Damage
     standard: Parameters
     spectra: bool = False
 
@@ -56,44 +69,223 @@ def uniform(generator: torch.Generator, low: float, high: float) -> float:
     return low + (high - low) * torch.rand((), generator=generator).item()
 
 
-def _shrink(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> Tensor:
-    height, width = clean.shape[-2:]
-    return resize(clean, (height // 4, width // 4))
+def log_uniform(generator: torch.Generator, low: float, high: float) -> float:
+    """One draw whose logarithm is uniform."""
+    return math.exp(uniform(generator, math.log(low), math.log(high)))
+
+
+def chance(generator: torch.Generator, share: float) -> bool:
+    """True in `share` of the draws."""
+    return uniform(generator, 0, 1) < share
+
+
+def _shrink_by(factor: int) -> Damage:
+    def shrink(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> Tensor:
+        return resize(clean, tuple(side // factor for side in clean.shape[-2:]))
+
+    return shrink
 
 
 def _draw_nothing(generator: torch.Generator) -> Parameters:
     return {}
 
 
+# blur: three in five Gaussian or out of focus, the rest a straight or a crooked shake; mostly little noise
+
+BLUR = {"sigma": 2.0, "length": 0.0, "angle": 0.0, "noise": 1.0, "defocus": 0.0, "shake": 0.0, "path": 0.0}
+
+
 def _draw_blur(generator: torch.Generator) -> Parameters:
-    noise = 3 * uniform(generator, 0, 1) ** 2  # mostly little
-    if uniform(generator, 0, 1) < 0.6:
-        return {"sigma": uniform(generator, 0.5, 3.2), "length": 0.0, "noise": noise}
-    return {"sigma": 0.0, "length": uniform(generator, 3, 17), "angle": uniform(generator, 0, 180), "noise": noise}
+    noise = 3 * uniform(generator, 0, 1) ** 2
+    kind = uniform(generator, 0, 1)
+    drawn = {"sigma": 0.0, "length": 0.0, "noise": noise}
+    if kind < 0.4:
+        return drawn | {"sigma": uniform(generator, 0.5, 3.2)}
+    if kind < 0.6:
+        return drawn | {"defocus": uniform(generator, 1, 5)}
+    if kind < 0.75:
+        return drawn | {"length": uniform(generator, 3, 17), "angle": uniform(generator, 0, 180)}
+    return drawn | {"shake": uniform(generator, 3, 20), "path": _path(generator)}
+
+
+def _path(generator: torch.Generator) -> float:
+    return float(torch.randint(2**20, (), generator=generator))
 
 
 def _blur(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> Tensor:
-    if parameters["sigma"] > 0:
-        clean = blur(clean, gaussian_kernel(parameters["sigma"]))
-    if parameters["length"] > 0:
-        clean = blur(clean, motion_kernel(parameters["length"], parameters["angle"]))
-    return gaussian_noise(clean, parameters["noise"], generator)
+    p = parameters
+    if p["sigma"] > 0:
+        clean = blur(clean, gaussian_kernel(p["sigma"]))
+    if p["length"] > 0:
+        clean = blur(clean, motion_kernel(p["length"], p["angle"]))
+    if p["defocus"] > 0:
+        clean = blur(clean, defocus_kernel(p["defocus"]))
+    if p["shake"] > 0:
+        clean = blur(clean, trajectory_kernel(p["shake"], p["path"]))
+    return gaussian_noise(clean, p["noise"], generator)
+
+
+# noise: half even Gaussian, half a camera's at some ISO, with a little of the other
 
 
 def _draw_noise(generator: torch.Generator) -> Parameters:
-    return {"sigma": uniform(generator, 5, 50)}
+    if chance(generator, 0.5):
+        return {"sigma": uniform(generator, 5, 50)}
+    return {"sigma": uniform(generator, 0, 5), "iso": log_uniform(generator, 800, 102_400)}
 
 
 def _noise(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> Tensor:
+    if parameters["iso"] > 0:
+        clean = camera_noise(clean, parameters["iso"], generator)
     return gaussian_noise(clean, parameters["sigma"], generator)
 
 
+# JPEG: once or twice, the grid of blocks anywhere
+
+JPEG = {"quality": 30.0, "chroma": 1.0, "left": 0.0, "top": 0.0, "first": 0.0}
+
+
+def _draw_jpeg(generator: torch.Generator) -> Parameters:
+    drawn = {"quality": uniform(generator, 10, 70), "chroma": float(chance(generator, 0.8))}
+    drawn |= {"left": float(int(uniform(generator, 0, 8))), "top": float(int(uniform(generator, 0, 8)))}
+    return drawn | ({"first": uniform(generator, 10, 70)} if chance(generator, 0.3) else {})
+
+
+def _jpeg(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> Tensor:
+    """`first`: the quality of an earlier file, on the corner's grid; 0: there was none."""
+    p = parameters
+    if p["first"] > 0:
+        clean = jpeg(clean, p["first"], chroma=p["chroma"])
+    return jpeg(clean, p["quality"], left=p["left"], top=p["top"], chroma=p["chroma"])
+
+
+RAIN = {
+    "density": 6.0, "length": 24.0, "angle": 80.0, "width": 1.2, "strength": 0.7, "layers": 3.0, "veil": 0.08,
+}  # fmt: skip
+
+
+def _draw_rain(generator: torch.Generator) -> Parameters:
+    return {
+        "density": log_uniform(generator, 1, 15),
+        "length": uniform(generator, 8, 40),
+        "angle": 90 + 45 * (uniform(generator, -1, 1)),
+        "width": uniform(generator, 0.6, 2.0),
+        "strength": uniform(generator, 0.3, 0.95),
+        "layers": float(1 + int(uniform(generator, 0, 4))),
+        "veil": 0.3 * uniform(generator, 0, 1) ** 2,
+    }
+
+
+def _rain(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> Tensor:
+    return rain(clean, generator, **parameters)
+
+
+HAZE = {"beta": 1.0, "airlight": 0.9, "warmth": 0.0, "relief": 0.5, "horizon": 0.5, "noise": 1.0}
+
+
+def _draw_haze(generator: torch.Generator) -> Parameters:
+    return {
+        "beta": uniform(generator, 0.3, 1.8),
+        "airlight": uniform(generator, 0.65, 1.0),
+        "warmth": uniform(generator, -0.06, 0.06),
+        "relief": uniform(generator, 0, 0.8),
+        "horizon": uniform(generator, -0.2, 0.9),
+        "noise": 2 * uniform(generator, 0, 1) ** 2,
+    }
+
+
+def _haze(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> Tensor:
+    field = {key: value for key, value in parameters.items() if key != "noise"}
+    return gaussian_noise(haze(clean, generator, **field), parameters["noise"], generator)
+
+
+OLD = {
+    "sigma": 0.8, "fading": 0.5, "yellow": 0.5, "colourless": 0.4, "grain": 8.0, "grain_size": 1.6, "scratches": 1.0,
+    "dust": 6.0, "quality": 75.0,
+}  # fmt: skip
+
+
+def _draw_old(generator: torch.Generator) -> Parameters:
+    return {
+        "sigma": uniform(generator, 0, 1.8),
+        "fading": uniform(generator, 0, 0.9),
+        "yellow": uniform(generator, 0, 0.9),
+        "colourless": 1.0 if chance(generator, 0.15) else uniform(generator, 0, 0.8),
+        "grain": uniform(generator, 0, 16),
+        "grain_size": uniform(generator, 1, 3),
+        "scratches": 2.5 * uniform(generator, 0, 1) ** 2,
+        "dust": 20 * uniform(generator, 0, 1) ** 2,
+        "quality": uniform(generator, 50, 95),
+    }
+
+
+def _old(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> Tensor:
+    """The lens, the print's grain, the years, the marks, the scanner's file."""
+    p = parameters
+    if p["sigma"] > 0:
+        clean = blur(clean, gaussian_kernel(p["sigma"]))
+    clean = film_grain(clean, p["grain"], p["grain_size"], generator)
+    clean = fade(clean, p["fading"], yellow=p["yellow"], colourless=p["colourless"])
+    clean = dust(scratches(clean, p["scratches"], generator), p["dust"], generator)
+    return jpeg(clean, p["quality"]) if p["quality"] > 0 else clean
+
+
+# "not sure": the order of Real-ESRGAN's two stages, milder, at one size. 0: that step is left out
+
+STAGE = {"sigma": 0.9, "ratio": 1.0, "angle": 0.0, "factor": 1.4, "noise": 4.0, "iso": 1600.0, "quality": 70.0}
+BLIND = {f"{key}_1": value for key, value in STAGE.items()} | {
+    "sigma_2": 0.5, "ratio_2": 1.0, "angle_2": 0.0, "factor_2": 1.0, "noise_2": 2.0, "iso_2": 0.0, "quality_2": 60.0,
+}  # fmt: skip
+
+
+def _draw_blind(generator: torch.Generator) -> Parameters:
+    first, second = _draw_stage(generator, 2.0, 2.0, 12), _draw_stage(generator, 1.0, 1.5, 8)
+    return {f"{key}_1": value for key, value in first.items()} | {f"{key}_2": value for key, value in second.items()}
+
+
+def _draw_stage(generator: torch.Generator, sigma: float, factor: float, noise: float) -> Parameters:
+    camera = chance(generator, 0.5)
+    return {
+        "sigma": uniform(generator, 0.2, sigma) if chance(generator, 0.8) else 0.0,
+        "ratio": uniform(generator, 0.4, 1) if chance(generator, 0.4) else 1.0,
+        "angle": uniform(generator, 0, 180),
+        "factor": uniform(generator, 1, factor) if chance(generator, 0.7) else 1.0,
+        "noise": noise * uniform(generator, 0, 1) ** 1.5,
+        "iso": log_uniform(generator, 200, 12_800) if camera else 0.0,
+        "quality": uniform(generator, 35, 95) if chance(generator, 0.8) else 0.0,
+    }
+
+
+def _blind(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> Tensor:
+    for number in (1, 2):
+        clean = _stage(clean, {key: parameters[f"{key}_{number}"] for key in STAGE}, generator)
+    return clean
+
+
+def _stage(image: Tensor, p: Parameters, generator: torch.Generator) -> Tensor:
+    """Blur, made smaller, noise, JPEG, then brought back to its size."""
+    size = image.shape[-2:]
+    if p["sigma"] > 0:
+        image = blur(image, gaussian_kernel(p["sigma"], p["ratio"] * p["sigma"], p["angle"]))
+    if p["factor"] > 1:
+        image = shrink(image, p["factor"])
+    if p["iso"] > 0:
+        image = camera_noise(image, p["iso"], generator)
+    image = gaussian_noise(image, p["noise"], generator)
+    if p["quality"] > 0:
+        image = jpeg(image, p["quality"])
+    return resize(image, size)
+
+
 _TASKS = (
-    Task("sr4", "Small: four times larger", 4, 0, _draw_nothing, _shrink, {}),
-    Task(
-        "deblur", "Blurred", 1, 16, _draw_blur, _blur,
-        {"sigma": 2.0, "length": 0.0, "angle": 0.0, "noise": 1.0}, spectra=True,
-    ),  # fmt: skip
-    Task("denoise", "Noisy", 1, 0, _draw_noise, _noise, {"sigma": 25.0}),
+    Task("sr4", "Small", "four times larger", 4, 0, _draw_nothing, _shrink_by(4), {}),
+    Task("sr2", "A little small", "twice as large", 2, 0, _draw_nothing, _shrink_by(2), {}),
+    Task("deblur", "Blurry", "blur", 1, 16, _draw_blur, _blur, BLUR, spectra=True),
+    Task("denoise", "Noisy", "noise", 1, 0, _draw_noise, _noise, {"sigma": 25.0, "iso": 0.0}),
+    Task("jpeg", "Blocky (JPEG)", "JPEG blocks", 1, 8, _draw_jpeg, _jpeg, JPEG),
+    Task("rain", "Rainy", "rain", 1, 16, _draw_rain, _rain, RAIN),
+    Task("haze", "Hazy", "haze", 1, 0, _draw_haze, _haze, HAZE),
+    Task("old", "Old print", "old prints", 1, 8, _draw_old, _old, OLD),
+    Task("blind", "Bit of everything", "several faults at once", 1, 16, _draw_blind, _blind, BLIND),
 )
 TASKS: Mapping[str, Task] = {task.key: task for task in _TASKS}

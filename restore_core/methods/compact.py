@@ -11,6 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from restore_core.checkpoints.catalogue import COMPACT
+from restore_core.degradations import TASKS
 from restore_core.devices import autocast
 from restore_core.images import resize
 from restore_core.methods.base import Variant
@@ -20,11 +22,13 @@ from restore_core.processes import Process
 from restore_core.settings import Settings
 from restore_core.tiling import tile_size, tiled
 
-VARIANTS: tuple[Variant, ...] = (
-    Variant("compact-deblur", "Compact, blur", "deblur", {"network": "compact/deblur"}),
-    Variant("compact-sr4", "Compact, four times larger", "sr4", {"network": "compact/sr4"}, scale=4),
-    Variant("compact-denoise", "Compact, noise", "denoise", {"network": "compact/denoise"}),
-)
+VARIANTS: tuple[Variant, ...] = tuple(
+    Variant(
+        f"compact-{task}", f"Compact, {TASKS[task].fault}", task, {"network": f"compact/{task}"},
+        scale=TASKS[task].scale,
+    )
+    for task in COMPACT
+)  # fmt: skip
 MULTIPLE = 32  # tiles begin on the coarsest grid of the networks
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from restore_core import images
+from restore_core.checkpoints.catalogue import COMPACT
 from restore_core.degradations import TASKS
 from restore_core.diagnosis import diagnose
 from restore_core.errors import RestoreError
@@ -26,9 +27,7 @@ from restore_core.ui.film import film
 from restore_core.ui.running import Message, restoration
 
 EXAMPLES = Path(__file__).parent / "examples"
-TASK_WORDS = {"deblur": "Blurry", "sr4": "Small", "denoise": "Noisy"}
-OTHER_TASKS = {key: task.label for key, task in TASKS.items() if key not in TASK_WORDS}
-TASK_CHOICES = [("I am not sure", "auto"), *((word, key) for key, word in (TASK_WORDS | OTHER_TASKS).items())]
+TASK_CHOICES = [("I am not sure", "auto"), *((TASKS[key].label, key) for key in COMPACT)]
 LIVE_CHOICES = [("Smooth", "smooth"), ("Light", "light"), ("Off", "off")]
 AUTOMATIC_TEXT = "Picks the method that suits what is wrong with your photo. Right for most."
 AWAY = ["away"]  # a class of page.css: not shown, but there, so that nothing has to be made anew
