@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from restore_core.errors import CheckpointError
-from restore_core.metrics.base import Metric, check_size, matched
+from restore_core.metrics.base import Metric, check_rgb, check_size, matched
 from restore_core.metrics.weights import FOLDER, open_parameters
 
 SMALLEST = 64
@@ -76,6 +76,15 @@ def lpips(result: Tensor, reference: Tensor, *, crop_border: int = 0, weights: P
     result, reference = matched(result, reference, crop_border)
     check_size(result, SMALLEST, "LPIPS")
     return _network(Path(weights), result.device)(result.float(), reference.float())
+
+
+@torch.no_grad()
+def features(image: Tensor, *, weights: Path = FILE) -> Tensor:
+    """What AlexNet sees in each picture, (N, 1152): the five layers' unit features, averaged over the picture."""
+    check_rgb(image)
+    check_size(image, SMALLEST, "AlexNet's features")
+    found = _network(Path(weights), image.device).directions(image.float())
+    return torch.cat([layer.mean(dim=(2, 3)) for layer in found], dim=1)
 
 
 @lru_cache(maxsize=4)
