@@ -7,6 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from restore_core.networks import compact_unet
+from restore_core.networks.compact_blocks import BLOCKS
 from restore_core.networks.compact_unet import CompactModel
 
 
@@ -85,3 +86,52 @@ def test_target_is_what_makes_the_estimate_exact():
     a, s, sd = torch.tensor(0.7), torch.tensor(0.4), torch.tensor(0.1)
     raw = model.target(x0, r, a, s, g, sd)
     assert torch.allclose(model.estimate(raw, r, a, s, g, sd), x0, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_every_kind_of_block_is_told_from_its_keys(kind: str):
+    sizes = dict(unshuffle=2, widths=(8, 16), depths=(2, 1), block=kind)
+    model = CompactModel(
+        compact_unet.CompactUNet(3, **sizes, spectra=True), compact_unet.CompactUNet(9, **sizes, levels=True, spectra=True)
+    )
+    again = compact_unet.build(model.state_dict(), {})
+    again.load_state_dict(model.state_dict())
+    y = torch.rand(1, 3, 19, 30) * 2 - 1
+    for p in (*model.parameters(), *again.parameters()):
+        torch.nn.init.constant_(p, 0.01)
+    with torch.no_grad():
+        assert torch.equal(model.predict(y), again.predict(y)) and not torch.equal(model.predict(y), y)
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_a_block_begins_near_the_identity_and_can_be_bent(kind: str):
+    torch.manual_seed(0)
+    block, x = BLOCKS[kind](32, 5), torch.randn(2, 32, 8, 6)
+    assert (block(x, torch.ones(2, 5)) - x).std() < 0.2
+    for p in block.parameters():
+        torch.nn.init.normal_(p, std=0.3)
+    one, other = (block(x, torch.full((2, 5), v)) for v in (0.0, 1.0))
+    assert one.shape == x.shape and (one - other).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("kind, local", [("plain", True), ("simple", True), ("transformer", False)])
+def test_only_the_transformer_sees_beyond_its_neighbourhood(kind: str, local: bool):
+    torch.manual_seed(0)
+    block, x = BLOCKS[kind](32, 0), torch.randn(1, 32, 24, 24)
+    for p in block.parameters():
+        torch.nn.init.normal_(p, std=0.3)
+    with torch.no_grad():
+        same = torch.allclose(block(x)[..., :8, :8], block(x[..., :16, :16])[..., :8, :8], atol=1e-3)
+    assert same is local
+
+
+def test_channel_attention_is_eq_3_of_the_paper():
+    """v weighed by softmax(tau q k^T) over channels, with q and k of unit length over the pixels."""
+    torch.manual_seed(0)
+    block, h = BLOCKS["transformer"](8, 0), torch.randn(1, 8, 5, 4)
+    torch.nn.init.constant_(block.temperature, 1.7)
+    q, k, v = (part.reshape(8, 20) for part in block.qkv_spatial(block.qkv(h))[0].chunk(3))
+    q, k = q / q.norm(dim=1, keepdim=True), k / k.norm(dim=1, keepdim=True)
+    weight = torch.exp(1.7 * q @ k.T)
+    expected = (weight / weight.sum(1, keepdim=True) @ v).reshape(1, 8, 5, 4)
+    assert torch.allclose(block._attention(h), expected, atol=1e-5)

@@ -9,8 +9,8 @@ process"); the preconditioning follows Karras et al. 2022 (EDM, eq. 7) about g i
 
 so D -> g as level -> infinity and D -> u as level -> 0. All pictures here are RGB in [-1, 1].
 
-The U-Net has no normalisation and no attention: what it does to a pixel depends on its neighbourhood only, so a
-picture in tiles gives the same numbers as the picture whole (DvSR's reason for the same choice).
+The shipped U-Nets have no normalisation and no attention: what they do to a pixel depends on its neighbourhood only,
+so a picture in tiles gives the same numbers as the picture whole (DvSR's reason for the same choice).
 """
 
 from __future__ import annotations
@@ -26,32 +26,12 @@ from torch import Tensor, nn
 
 from restore_core.networks import spectrum
 from restore_core.networks.base import Architecture, StateDict, count
+from restore_core.networks.compact_blocks import BLOCKS, kind_of
 from restore_core.networks.layers import on_multiple, sinusoids
 
 LEVEL_RANGE = (1e-3, 20.0)  # noise levels told to the denoiser; beyond, the input is picture or noise alone
 EMBEDDING = 128
 FREQUENCIES = 32
-
-
-class Block(nn.Module):
-    """x + conv(silu(modulate(conv(x)))); modulate(h) = h (1 + scale) + shift from the level's embedding."""
-
-    def __init__(self, width: int, embedding: int = 0):
-        super().__init__()
-        self.enter = nn.Conv2d(width, width, 3, padding=1)
-        self.leave = nn.Conv2d(width, width, 3, padding=1)
-        self.modulate = nn.Linear(embedding, 2 * width) if embedding else None
-        nn.init.kaiming_normal_(self.enter.weight, nonlinearity="linear")
-        nn.init.kaiming_normal_(self.leave.weight, nonlinearity="linear")
-        with torch.no_grad():
-            self.leave.weight.mul_(0.2)  # without normalisation, many blocks must begin close to the identity
-
-    def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
-        h = self.enter(x)
-        if self.modulate is not None:
-            scale, shift = self.modulate(embedding)[:, :, None, None].chunk(2, dim=1)
-            h = h * (1 + scale) + shift
-        return x + self.leave(F.silu(h))
 
 
 class CompactUNet(nn.Module):
@@ -63,6 +43,7 @@ class CompactUNet(nn.Module):
     depths      blocks of each level on the way down; the way up has as many, but for the deepest
     levels      whether it is told a noise level
     spectra     whether it is told the power spectrum of the degraded picture
+    block       what it is made of, one of compact_blocks.BLOCKS
     """
 
     def __init__(
@@ -74,6 +55,7 @@ class CompactUNet(nn.Module):
         *,
         levels: bool = False,
         spectra: bool = False,
+        block: str = "plain",
     ):
         super().__init__()
         self.unshuffle = unshuffle
@@ -83,14 +65,13 @@ class CompactUNet(nn.Module):
         self.embed_spectrum = _embedder(spectrum.SIZE) if spectra else None
         frequencies = torch.exp(torch.linspace(math.log(0.5), math.log(50), FREQUENCIES))
         self.register_buffer("frequencies", frequencies, persistent=False)
-        stages = [nn.ModuleList(Block(w, embedding) for _ in range(n)) for w, n in zip(widths, depths, strict=True)]
+        stages = [_stage(block, w, n, embedding) for w, n in zip(widths, depths, strict=True)]
         self.head = nn.Conv2d(channels * unshuffle**2, widths[0], 3, padding=1)
         self.down = nn.ModuleList(stages)
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in itertools.pairwise(widths))
         self.grow = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in itertools.pairwise(widths))
         self.up = nn.ModuleList(
-            nn.ModuleList(Block(w, embedding) for _ in range(n))
-            for w, n in zip(widths[:-1], depths[:-1], strict=True)
+            _stage(block, w, n, embedding) for w, n in zip(widths[:-1], depths[:-1], strict=True)
         )
         self.tail = nn.Conv2d(widths[0], 3 * unshuffle**2, 3, padding=1)
         nn.init.zeros_(self.tail.weight)
@@ -123,6 +104,10 @@ class CompactUNet(nn.Module):
             for block in self.up[k]:
                 h = block(h, e)
         return F.pixel_shuffle(self.tail(h), self.unshuffle)
+
+
+def _stage(block: str, width: int, blocks: int, embedding: int) -> nn.ModuleList:
+    return nn.ModuleList(BLOCKS[block](width, embedding) for _ in range(blocks))
 
 
 def _embedder(numbers: int) -> nn.Sequential:
@@ -206,11 +191,12 @@ def new(unshuffle: int, *, spectra: bool = False) -> CompactModel:
 def _unet(state: StateDict, prefix: str) -> CompactUNet:
     head, tail = state[f"{prefix}head.weight"], state[f"{prefix}tail.weight"]
     unshuffle = math.isqrt(tail.shape[0] // 3)
-    stages = count(state, f"{prefix}down.", ".0.enter.weight")
-    widths = [state[f"{prefix}down.{k}.0.enter.weight"].shape[0] for k in range(stages)]
-    depths = [count(state, f"{prefix}down.{k}.", ".enter.weight") for k in range(stages)]
+    stages = count(state, f"{prefix}down.", ".0.leave.weight")
+    widths = [state[f"{prefix}down.{k}.0.leave.weight"].shape[0] for k in range(stages)]
+    depths = [count(state, f"{prefix}down.{k}.", ".leave.weight") for k in range(stages)]
+    block = kind_of(state, f"{prefix}down.0.0.")
     told = {"levels": f"{prefix}embed.0.weight" in state, "spectra": f"{prefix}embed_spectrum.0.weight" in state}
-    return CompactUNet(head.shape[1] // unshuffle**2, unshuffle, widths, depths, **told)
+    return CompactUNet(head.shape[1] // unshuffle**2, unshuffle, widths, depths, block=block, **told)
 
 
 def build(state: StateDict, config: Mapping[str, Any]) -> CompactModel:
