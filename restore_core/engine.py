@@ -79,6 +79,7 @@ class Frame:
     index, total     frames of the whole run, all samples counted: index runs from 0 to total - 1
     seconds, calls   since the start of the run; calls of the network (a picture in tiles counts once)
     sample, samples  which run of how many
+    decoded          the picture at the end of a sample, where x_t and its guess are one and the mean needs it anyway
     """
 
     step: Step
@@ -90,6 +91,7 @@ class Frame:
     sample: int = 0
     samples: int = 1
     average: RunningMean | None = None
+    decoded: Tensor | None = None
 
     @cached_property
     def image(self) -> Tensor:
@@ -119,9 +121,9 @@ class Frame:
         return self.average.spread if self.average is not None else None
 
     def _show(self, x: Tensor) -> Tensor:
-        if self.step.t.item() == 0 or self.problem.preview is None:
-            return self.problem.decode(x)
-        return self.problem.preview(x)
+        if self.decoded is not None:
+            return self.decoded
+        return (self.problem.preview or self.problem.decode)(x)
 
 
 def never() -> bool:
@@ -203,11 +205,12 @@ def restore(
         draw = noise or Noise(settings.seed + sample)
         x = start_of(problem, settings, times[0], draw)
         for step in sampler.run(problem.process, denoise, x, problem.anchor, times, draw, **options):
-            if step.t.item() == 0:
-                average.add(problem.decode(step.x))
+            decoded = problem.decode(step.x) if step.t.item() == 0 else None
+            if decoded is not None:
+                average.add(decoded)
             seconds = time.perf_counter() - began
             yield Frame(
-                step, index, total, seconds, denoise.calls, problem, sample, settings.samples, average
+                step, index, total, seconds, denoise.calls, problem, sample, settings.samples, average, decoded
             )
             index += 1
 
