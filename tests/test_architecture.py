@@ -18,7 +18,7 @@ PACKAGE = ROOT / "restore_core"
 ROWS: dict[str, int] = {
     "errors": -1, "schedules": -0.5, "processes": 0, "networks": 0, "devices": 0,
     "colour": 0, "refusals": 0, "decoding": 0.5, "settings": 1, "images": 1, "checkpoints": 1,
-    "samplers": 2, "grids": 2, "problem": 2, "tiling": 2, "degradations": 2, "metrics": 2, "export": 2, "film": 2.5,
+    "samplers": 2, "grids": 2, "problem": 2, "tiling": 2, "degradations": 2, "metrics": 2, "export": 2,
     "methods": 3, "engine": 3, "diagnosis": 3,
     "library": 4, "training": 4, "tradeoff": 4,
     "job": 4.5, "evaluation": 4.5, "batch": 4.5,
@@ -33,7 +33,7 @@ THIRD_PARTY = {
     "huggingface_hub": {"checkpoints"},
     "diffusers": {"networks"},
     "transformers": {"networks"},
-    "PIL": {"refusals", "colour", "decoding", "export", "film", "degradations", "ui"},
+    "PIL": {"refusals", "colour", "decoding", "export", "degradations", "ui"},
     "cv2": {"decoding", "export", "degradations", "training"},
     "torchvision": set(),
 }

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import ExifTags, Image, ImageCms, ImageSequence
+from PIL import ExifTags, Image, ImageCms
 
 from restore_core import export, images
 from restore_core.errors import ImageError
-from restore_core.film import FrameFolder, save_gif
+from restore_core.export import pictures, writing
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SETTINGS = {
@@ -192,7 +192,7 @@ def test_an_encoder_that_dislikes_metadata_gets_less_of_them(
 
 
 def saved_text(path: Path, text: str) -> Path:
-    chunks = export._png_chunk(b"iTXt", b"stepback\0\1\0\0\0" + zlib.compress(text.encode()))
+    chunks = pictures._png_chunk(b"iTXt", b"stepback\0\1\0\0\0" + zlib.compress(text.encode()))
     export.save(result(), path)
     data = path.read_bytes()
     path.write_bytes(data[:33] + chunks + data[33:])
@@ -285,7 +285,7 @@ def test_failed_write_leaves_the_old_file(
     def fail(_: int) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(export.os, "fsync", fail)
+    monkeypatch.setattr(writing.os, "fsync", fail)
     with pytest.raises(ImageError, match=wanted) as refused:
         export.save(result(seed=1), path)
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["a.png"]
@@ -308,38 +308,3 @@ def test_data_uri_is_a_jpeg() -> None:
     decoded = cv2.imdecode(np.frombuffer(base64.b64decode(body), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     assert abs(decoded.astype(int) - pixels).max() < 16
     assert len(export.encode_jpeg(pixels, 30)) < len(export.encode_jpeg(pixels, 95))
-
-
-def test_frames_are_numbered(tmp_path: Path) -> None:
-    folder = FrameFolder(tmp_path / "film" / "one", suffix=".png")
-    paths = [folder.add(index, result(seed=index)) for index in (0, 2, 11)]
-    assert [path.name for path in paths] == ["frame-00000.png", "frame-00002.png", "frame-00011.png"]
-    assert torch.equal(images.load(paths[1]).rgb, images.to_8bit(result(seed=2)))
-    (tmp_path / "file").touch()
-    with pytest.raises(ImageError):
-        FrameFolder(tmp_path / "file" / "film")
-    with pytest.raises(ImageError, match="Name it"):
-        FrameFolder(tmp_path, suffix=".bmp")
-
-
-def test_gif_shows_every_frame_in_order(tmp_path: Path) -> None:
-    path = tmp_path / "film.gif"
-    save_gif(
-        (smooth(60, 90) * level for level in (0.2, 0.6, 1.0)), path, seconds=0.1, hold=1.0, longest_side=30
-    )
-    with Image.open(path) as film:
-        frames = [np.asarray(frame.convert("RGB")).astype(float) for frame in ImageSequence.Iterator(film)]
-        durations = [frame.info["duration"] for frame in ImageSequence.Iterator(film)]
-        assert film.info["loop"] == 0 and film.size == (30, 20)
-    assert durations == [100, 100, 1100]
-    wanted = [images.to_uint8(images.shrink_to(smooth(60, 90) * level, 30)) for level in (0.2, 0.6, 1.0)]
-    assert all(abs(a - b).mean() < 6 for a, b in zip(frames, wanted, strict=True))
-
-
-def test_gif_refusals(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="no frames"):
-        save_gif([], tmp_path / "a.gif")
-    with pytest.raises(ImageError, match=r"\.gif"):
-        save_gif([result()], tmp_path / "a.png")
-    with pytest.raises(ImageError, match="differ in size"):
-        save_gif([result(), result(9, 9)], tmp_path / "a.gif")
