@@ -107,6 +107,7 @@ def check(checkpoint: Checkpoint, path: Path) -> None:
     state = open_state(path, checkpoint.inside)
     with _naming(path):
         match.expect(checkpoint, state)
+        state = match.network_of(state)
         match.compare(match.blank(state, checkpoint.config).state_dict(), state)
         match.check_numbers(state)
 

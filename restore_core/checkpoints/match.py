@@ -54,16 +54,22 @@ def architecture_of(state: Mapping[str, Tensor]) -> Architecture:
 
 def build(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> nn.Module:
     """The network with these weights, float32, in eval mode without gradients."""
+    state = network_of(state)
     module = blank(state, config)
     fill(module, state)
     return module.eval().requires_grad_(False)
+
+
+def network_of(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The entries that are the network's, where published files hold more beside it."""
+    return architecture_of(state).select(state)
 
 
 def blank(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> nn.Module:
     """The network that the names and shapes call for; its parameters are on the meta device and hold nothing."""
     architecture = architecture_of(state)
     try:
-        with _WithoutMemory():
+        with WithoutMemory():
             return architecture.build(state, config)
     except (KeyError, IndexError, ValueError, TypeError, RuntimeError, ZeroDivisionError) as error:
         missing = (
@@ -138,7 +144,7 @@ def candidates(state: Mapping[str, Tensor]) -> tuple[Checkpoint, ...]:
     return tuple(r for r in CATALOGUE.values() if r.architecture == kind and not _differences(r, state))
 
 
-class _WithoutMemory(TorchFunctionMode):
+class WithoutMemory(TorchFunctionMode):
     """torch.empty, which layers make their parameters with, gives meta tensors; values that are computed stay real.
 
     Unlike a default device it leaves buffers alone, and unlike a patch of nn.Module it is this thread's only.

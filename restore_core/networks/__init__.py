@@ -8,6 +8,7 @@ from restore_core.networks import (
     rrdbnet,
     scunet,
     sr3_unet,
+    stable_diffusion,
     swin_unet,
     swinir,
     vq_autoencoder,
@@ -25,6 +26,8 @@ ARCHITECTURES: tuple[Architecture, ...] = (
     swinir.ARCHITECTURE,
     rrdbnet.ARCHITECTURE,
     scunet.ARCHITECTURE,
+    stable_diffusion.ARCHITECTURE,
+    stable_diffusion.CONTROL,
 )
 
 __all__ = ["ARCHITECTURES", "Architecture"]

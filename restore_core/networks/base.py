@@ -18,11 +18,13 @@ class Architecture:
     signature   names (or name endings that begin with a star) that only this architecture has
     build       (state dict, config) -> module with the widths, depths and heads read off the shapes; the weights
                 are not filled in. `config` holds what shapes cannot tell (norm groups, window size, ...).
+    select      the entries of a file that are this network's, where published files hold more
     """
 
     key: str
     signature: tuple[str, ...]
     build: Callable[[StateDict, Mapping[str, Any]], nn.Module]
+    select: Callable[[StateDict], StateDict] = dict
 
     def matches(self, keys: frozenset[str]) -> bool:
         """True if every part of the signature is among `keys`."""

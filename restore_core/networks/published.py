@@ -1,0 +1,100 @@
+"""Networks of other libraries under the names of the published files.
+
+A module of diffusers or transformers names its parameters in a way of its own, and the files of DiffBIR and Stable
+Diffusion in theirs (CompVis's latent diffusion). `Published` wraps such a module so that its state dict has the
+published names and shapes: whoever compares, fills or saves it meets those alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from restore_core.errors import CheckpointError
+
+Rule = tuple[str, str | Callable[[re.Match[str]], str]]  # what a name holds, what stands there instead
+
+
+def library(name: str) -> ModuleType:
+    """diffusers or transformers, or CheckpointError with the way to get it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise CheckpointError(
+            f"These weights are run by the packages diffusers and transformers, and {name} cannot be imported "
+            f"({error}). Install both with: pip install -r requirements-diffbir.txt"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One published tensor: `parts` of the wrapped network joined along `dim`.
+
+    kernel   published as the kernel of a 1x1 convolution, (out, in, 1, 1), and held as a matrix
+    """
+
+    parts: tuple[str, ...]
+    dim: int = 0
+    kernel: bool = False
+
+    def publish(self, own: Mapping[str, Tensor]) -> Tensor:
+        """The tensor as files hold it."""
+        tensors = [own[part] for part in self.parts]
+        joined = tensors[0] if len(tensors) == 1 else torch.cat(tensors, self.dim)
+        return joined[..., None, None] if self.kernel else joined
+
+    def part(self, published: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+        """The tensor as the wrapped network holds it, one for each part."""
+        held = published[..., 0, 0] if self.kernel else published
+        return [held] if len(sizes) == 1 else [t.contiguous() for t in held.split(list(sizes), self.dim)]
+
+
+def rename(name: str, rules: Sequence[Rule]) -> str:
+    """`name` after each rule in turn."""
+    for pattern, replacement in rules:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def renamed(names: Sequence[str], rules: Sequence[Rule]) -> dict[str, Entry]:
+    """Published name -> entry, for a network whose tensors differ from the file's in nothing but their names."""
+    return {rename(name, rules): Entry((name,)) for name in names}
+
+
+class Published(nn.Module):
+    """`network` with its state dict under published names; subclasses say how it is called.
+
+    entries   published name -> what it is made of; every parameter of `network` stands in exactly one
+    """
+
+    def __init__(self, network: nn.Module, entries: Mapping[str, Entry]):
+        super().__init__()
+        self.network = network
+        self._entries = dict(entries)
+        self._own = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+        named = [part for entry in self._entries.values() for part in entry.parts]
+        assert sorted(named) == sorted(self._own), sorted(set(named) ^ set(self._own))[:4]
+        self.register_state_dict_post_hook(_publish)
+        self.register_load_state_dict_pre_hook(_take)
+
+
+def _publish(module: Published, state: dict[str, Any], prefix: str, _: Any) -> None:
+    """The wrapped network's entries give way to the published ones."""
+    own = {name: state.pop(f"{prefix}network.{name}") for name in module._own}
+    state.update({prefix + name: entry.publish(own) for name, entry in module._entries.items()})
+
+
+def _take(module: Published, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Published entries that are there give way to the wrapped network's."""
+    for name, entry in module._entries.items():
+        if prefix + name in state:
+            sizes = [module._own[part][entry.dim] if module._own[part] else 1 for part in entry.parts]
+            parts = entry.part(state.pop(prefix + name), sizes)
+            state.update({f"{prefix}network.{p}": t for p, t in zip(entry.parts, parts, strict=True)})
