@@ -47,7 +47,7 @@ class Axes:
 
 def final_std(process: Process, key: str, times: Tensor, std: float = STD, **options) -> tuple[float, float]:
     """(mean, deviation) at the last nonzero time, from the exact marginal at the first."""
-    n = len(times) + 2
+    n = 2 * len(times) + 2  # two draws a step at most
     unit = torch.zeros(1, 1, 1, n, dtype=F64)
     unit[..., 0] = 1  # the constant 1; affine maps act on [mean, coefficients ...]
     a, b, s = process.marginal(times[0])
@@ -89,7 +89,11 @@ CASES = [
 @pytest.mark.parametrize("name", THREE)
 @pytest.mark.parametrize("key, options", CASES, ids=lambda v: str(v))
 def test_measured_order_is_the_declared_one(name: str, key: str, options: dict):
-    assert order(all_processes()[name], key, **options) == pytest.approx(SAMPLERS[key].order, abs=0.1)
+    measured = order(all_processes()[name], key, **options)
+    if key == "multistep-3-sde" and options["eta"] < 1:  # its noise alone keeps it at the declared order
+        assert measured > (3.2 if options["eta"] == 0 else SAMPLERS[key].order)
+        return
+    assert measured == pytest.approx(SAMPLERS[key].order, abs=0.1)
 
 
 @pytest.mark.parametrize("name", THREE)
@@ -167,7 +171,7 @@ def test_the_variance_between_is_exact_for_gaussian_data():
 
 @pytest.mark.parametrize("name", list(all_processes()))
 @pytest.mark.parametrize("key", SAMPLERS)
-def test_one_draw_in_each_step_that_uses_it_and_none_in_the_last(name: str, key: str):
+def test_the_declared_draws_in_each_step_that_uses_noise_and_none_in_the_last(name: str, key: str):
     process = all_processes()[name]
     y = torch.zeros(1, 1, 2, 2, dtype=F64)
     drawn: list[int] = []
@@ -187,7 +191,7 @@ def test_one_draw_in_each_step_that_uses_it_and_none_in_the_last(name: str, key:
         ):  # fmt: skip
             drawn.append(0)
         used = drawn[1:-1]  # between one Step and the next: one update each
-        assert used == ([1] * 5 + [0] if eta == 1.0 else [0] * 6)
+        assert used == ([SAMPLERS[key].draws] * 5 + [0] if eta == 1.0 else [0] * 6)
 
 
 @pytest.mark.parametrize("name", list(all_processes()))
@@ -227,7 +231,7 @@ def test_anchoring_or_shifting_is_the_same():
     process = all_processes()["vp"]
     g = torch.full((1, 1, 4, 4), ANCHOR, dtype=F64)
     zero, times = torch.zeros_like(g), time_grid(process, 12, "quadratic")
-    z = torch.randn(20, 1, 1, 4, 4, generator=torch.Generator().manual_seed(3), dtype=F64)
+    z = torch.randn(40, 1, 1, 4, 4, generator=torch.Generator().manual_seed(3), dtype=F64)
     exact = gaussian(process, g)
 
     def shifted(x: Tensor, t: Tensor) -> Prediction:

@@ -1,8 +1,8 @@
 """What every sampler is made of: the step that is shown, the record in the table, and the one rule.
 
 A sampler gets (process, denoise, x, y, times, noise): `denoise(x, t)` returns a Prediction, `times` is float64,
-descending and ends at 0, `noise(like)` draws a standard normal; it is called exactly once in each step that uses noise
-and never in the last. It yields one Step before each update, and the result last.
+descending and ends at 0, `noise(like)` draws a standard normal; it is called `draws` times (once, but for one sampler)
+in each step that uses noise and never in the last. It yields one Step before each update, and the result last.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ Walk = Callable[..., Iterator[Step]]
 
 @dataclass(frozen=True)
 class Sampler:
-    """A way of stepping. `order`: the error falls as (1/steps)^order; `calls`: network calls of one step."""
+    """A way of stepping. `order`: the error falls as (1/steps)^order; `calls`: network calls of one step, and `draws`
+    its draws of noise, where it uses any."""
 
     key: str
     label: str
@@ -45,6 +46,7 @@ class Sampler:
     paper: str
     spacing: str
     run: Walk
+    draws: int = 1
 
     def total_calls(self, steps: int) -> int:
         """Network calls of a run; the last step always takes one."""
@@ -67,12 +69,13 @@ def sampler(
     paper: str,
     spacing: str,
     calls: int = 1,
+    draws: int = 1,
     options: tuple[Option, ...] = (),
 ) -> Callable[[Walk], Walk]:
     """Enter a generator function in SAMPLERS; `spacing` is the time grid that suits it."""
 
     def enter(run: Walk) -> Walk:
-        SAMPLERS[key] = Sampler(key, label, order, calls, options, paper, spacing, run)
+        SAMPLERS[key] = Sampler(key, label, order, calls, options, paper, spacing, run, draws)
         return run
 
     return enter
