@@ -5,16 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from restore_core import devices
 from restore_core.checkpoints import catalogue, files
-from restore_core.engine import finish, restore
-from restore_core.errors import NotDownloaded, SettingsError
+from restore_core.engine import restore
+from restore_core.errors import SettingsError
 from restore_core.methods import METHODS, Card, Method
 from restore_core.settings import Settings
+
+TINY = 128  # pixels of the result's side at which a network is timed
 
 
 def card(key: str) -> Card:
@@ -34,7 +37,7 @@ class Library:
         self.device = devices.choose(device)
         self.precision = devices.choose_precision(self.device)
         self.keep = keep
-        self._networks: OrderedDict[str, nn.Module] = OrderedDict()
+        self._networks: OrderedDict[str, tuple[tuple[Path, int, int], nn.Module]] = OrderedDict()
         self._rates: dict[tuple[str, str, str], tuple[float, float]] = {}
         self._lock = threading.RLock()
 
@@ -45,42 +48,60 @@ class Library:
         return METHODS[key](chosen, modules)
 
     def network(self, key: str) -> nn.Module:
-        """The network of one catalogue record; loaded at the first call."""
+        """The network of one catalogue record; loaded at the first call, and again when its file has changed."""
+        record = catalogue.record(key)
         with self._lock:
-            if key not in self._networks:
-                module = files.load(catalogue.record(key))
-                self._networks[key] = module.to(self.device, memory_format=torch.channels_last)
+            file = _identity(files.locate(record))
+            if key not in self._networks or self._networks[key][0] != file:
+                module = files.load(record)
+                self._networks[key] = file, module.to(self.device, memory_format=torch.channels_last)
             self._networks.move_to_end(key)
             while len(self._networks) > self.keep:
                 self._networks.popitem(last=False)
-            return self._networks[key]
+            return self._networks[key][1]
+
+    def missing(self, key: str, variant: str) -> tuple[str, ...]:
+        """Catalogue keys of the variant's weights that are not on this machine."""
+        weights = card(key).variant(variant).weights.values()
+        return tuple(name for name in weights if not files.standing(catalogue.record(name)).path)
 
     def has(self, key: str, variant: str) -> bool:
         """Whether all weights of the variant are on this machine."""
-        try:
-            for weights in card(key).variant(variant).weights.values():
-                files.locate(catalogue.record(weights))
-        except NotDownloaded:
-            return False
-        return True
+        return not self.missing(key, variant)
 
-    def rate(self, settings: Settings, side: int = 128) -> tuple[float, float]:
-        """(seconds per pixel before sampling, seconds per pixel and network call), measured once on a small picture."""
+    def rate(self, settings: Settings) -> tuple[float, float]:
+        """(seconds per pixel once a run, seconds per pixel and network call), measured once on a small picture."""
         known = (settings.method, settings.variant, settings.precision)
         with self._lock:
             if known not in self._rates:
-                method = self.method(settings.method, settings.variant)
-                steps = {} if "steps" in method.variant.fixed else {"steps": 4}
-                small = card(settings.method).settings(
-                    settings.variant, samples=1, precision=settings.precision, **steps
-                )
-                image = torch.full((1, method.variant.channels, side, side), 0.5, device=self.device)
-                finish(restore(method.pose(image, small), small))  # warm-up
-                began = time.perf_counter()
-                problem = method.pose(image, small)
-                posed = time.perf_counter()
-                last = finish(restore(problem, small))
-                pixels = (side * method.variant.scale) ** 2
-                per_call = (time.perf_counter() - posed) / last.calls / pixels
-                self._rates[known] = ((posed - began) / pixels, per_call)
+                self._rates[known] = self._measured(settings)
             return self._rates[known]
+
+    def _measured(self, settings: Settings) -> tuple[float, float]:
+        method = self.method(settings.method, settings.variant)
+        scale, fixed = method.variant.scale, method.variant.fixed
+        side = max(16, TINY // scale)
+        image = torch.full((1, method.variant.channels, side, side), 0.5, device=self.device)
+        for steps in (1, 2):  # the first run makes plans and tables, and does not count
+            small = card(settings.method).settings(
+                settings.variant, samples=1, precision=settings.precision, steps=None if "steps" in fixed else steps
+            )
+            found = _time(method, image, small)
+        pixels = (side * scale) ** 2
+        return found[0] / pixels, found[1] / pixels
+
+
+def _time(method: Method, image: torch.Tensor, settings: Settings) -> tuple[float, float]:
+    """(seconds before the first and after the last network call, seconds a call) of one run."""
+    began = time.perf_counter()
+    problem = method.pose(image, settings)
+    frames = list(restore(problem, settings))
+    ended = time.perf_counter()
+    sampled = frames[-2].seconds
+    return ended - began - sampled, sampled / max(1, frames[-2].calls)
+
+
+def _identity(path: Path) -> tuple[Path, int, int]:
+    """What changes when the file does."""
+    now = path.stat()
+    return path, now.st_size, now.st_mtime_ns
