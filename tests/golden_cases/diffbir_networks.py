@@ -69,7 +69,8 @@ def _inputs(meta: Meta) -> dict[str, Tensor]:
 @torch.no_grad()
 def unet_control(meta: Meta, outputs: Outputs) -> None:
     """U-Net, IRControlNet, or the one steering the other, under the names of the published files."""
-    prefixes = {"cldm": ("unet.", "controlnet."), "unet_full": (stable_diffusion.UNET, None), "control_full": (None, "")}
+    ldm = stable_diffusion.UNET
+    prefixes = {"cldm": ("unet.", "controlnet."), "unet_full": (ldm, None), "control_full": (None, "")}
     assert meta["kind"] in prefixes, f"unknown kind {meta['kind']!r}; known: {', '.join(prefixes)}"
     of_unet, of_control = prefixes[meta["kind"]]
     inputs = _inputs(meta)
