@@ -30,7 +30,16 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from restore_core.checkpoints import catalogue, checksums, conversion, files, match, reading
+from restore_core.checkpoints import (
+    catalogue,
+    checksums,
+    conversion,
+    files,
+    folders,
+    match,
+    reading,
+    recognition,
+)
 from restore_core.checkpoints.catalogue import CATALOGUE, Bring, Checkpoint, Hub, Shipped, Url
 from restore_core.commands import weights as weights_command
 from restore_core.errors import CheckpointError, KeysDiffer, NotDownloaded, WrongHash
@@ -207,7 +216,9 @@ KINDS = {
 
 
 def test_every_architecture_is_among_the_kinds_below():
-    assert KINDS.keys() >= {a.key for a in ARCHITECTURES} - {"swinir", "stable-diffusion"}
+    families = ("compact", "sr3", "resshift", "sinsr", "irsde", "refusion")
+    assert KINDS.keys() >= {r.architecture for r in CATALOGUE.values() if r.family in families}
+    assert KINDS.keys() <= {a.key for a in ARCHITECTURES}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -619,7 +630,7 @@ def test_super_resolution_for_another_scale_is_refused():
 
 
 def summed(record: Checkpoint, path: Path) -> Checkpoint:
-    digest = checksums.sha256(path, files.memory())
+    digest = checksums.sha256(path, folders.memory())
     return Checkpoint(**{**vars(record), "sha256": digest, "size": path.stat().st_size})
 
 
@@ -685,7 +696,7 @@ def test_a_file_is_converted_to_its_bare_state_dict(how: str, tmp_path: Path):
     assert found.keys() == state.keys() and all(torch.equal(found[name], state[name]) for name in state)
     with safe_open(target, "pt") as file:
         told = file.metadata()
-    assert told["source"] == "net.pth" and told["source_sha256"] == checksums.sha256(source, files.memory())
+    assert told["source"] == "net.pth" and told["source_sha256"] == checksums.sha256(source, folders.memory())
     assert told["architecture"] == "refusion-latent-unet"
     for again in (source, target):
         with pytest.raises(CheckpointError, match=r"exists already|safetensors file already"):
@@ -743,13 +754,13 @@ def test_a_file_is_told_by_checksum_then_name_then_shape(
 ):
     """What shapes cannot tell is asked of the person: then several records come back."""
     path = saved(tmp_path / "any.pth", network().state_dict())
-    assert files.recognise(path) == two
-    assert files.recognise(path.rename(tmp_path / "two.pth")) == (two[1],)
+    assert recognition.recognise(path) == two
+    assert recognition.recognise(path.rename(tmp_path / "two.pth")) == (two[1],)
     by_sum = summed(two[0], tmp_path / "two.pth")
     monkeypatch.setitem(CATALOGUE, "test/one", by_sum)
-    assert files.recognise(tmp_path / "two.pth") == (by_sum,)
+    assert recognition.recognise(tmp_path / "two.pth") == (by_sum,)
     converted = conversion.convert(tmp_path / "two.pth", tmp_path / "any.safetensors")
-    assert files.recognise(converted) == (by_sum,)
+    assert recognition.recognise(converted) == (by_sum,)
 
 
 def command(*arguments: str) -> int:

@@ -25,7 +25,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from restore_core.checkpoints import download, files
+from restore_core.checkpoints import download, files, folders
 from restore_core.checkpoints.catalogue import Bring, Checkpoint, Hub, Shipped, Url
 from restore_core.errors import Cancelled, CheckpointError, KeysDiffer, NotDownloaded, WrongHash
 from restore_core.networks.latent_unet import LatentUNet
@@ -190,7 +190,7 @@ RECORDS = {"release": release, "hub": on_hub}
 
 def left() -> list[str]:
     """What is in the weights folder, memory of checksums and locks apart."""
-    found = (p for p in files.folder().rglob("*") if p.is_file())
+    found = (p for p in folders.folder().rglob("*") if p.is_file())
     return sorted(p.name for p in found if not (p.name.startswith(".checksums") or p.name.endswith(".lock")))
 
 
@@ -201,7 +201,7 @@ def left() -> list[str]:
 def test_a_file_is_fetched_with_progress_and_then_found_here(site: Site, kind: str):
     record, seen = RECORDS[kind](site), []
     path = download.get(record, progress=lambda *now: seen.append(now))
-    assert path == files.folder() / "test/net.safetensors" and path.read_bytes() == DATA
+    assert path == folders.folder() / "test/net.safetensors" and path.read_bytes() == DATA
     assert seen[0] == (0, len(DATA)) and seen[-1] == (len(DATA), len(DATA)) and seen == sorted(seen)
     assert left() == ["net.safetensors"] and files.standing(record).checksum == "right"
     before = len(site.asked)
@@ -495,14 +495,14 @@ def test_a_disk_that_fills_up_on_the_way_is_emptied_again(site: Site, small_disk
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the administrator may write everywhere")
 def test_a_folder_that_may_not_be_written(site: Site, tmp_path: Path):
-    files.folder().mkdir()
-    files.folder().chmod(0o500)
+    folders.folder().mkdir()
+    folders.folder().chmod(0o500)
     with pytest.raises(CheckpointError, match="cannot be written"):
         download.get(release(site))
 
 
 def test_a_file_in_the_folders_place(site: Site):
-    files.folder().write_text("")
+    folders.folder().write_text("")
     with pytest.raises(CheckpointError, match="cannot be written"):
         download.get(release(site))
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from restore_core.checkpoints import checksums, files, match
+from restore_core.checkpoints import checksums, files, folders, match
 from restore_core.checkpoints.reading import format_of, open_state
+from restore_core.checkpoints.recognition import recognise
 from restore_core.errors import CheckpointError
 
 
@@ -29,8 +30,8 @@ def convert(path: Path, target: Path | None = None) -> Path:
         )
     state = open_state(path)
     match.check_numbers(state)
-    origin = {"format": "pt", "source": path.name, "source_sha256": checksums.sha256(path, files.memory())}
-    records = files.recognise(path)
+    origin = {"format": "pt", "source": path.name, "source_sha256": checksums.sha256(path, folders.memory())}
+    records = recognise(path)
     origin["architecture"] = match.architecture_of(state).key
     if len(records) == 1:
         origin["key"] = records[0].key

@@ -23,7 +23,7 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_c
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import build_hf_headers
 
-from restore_core.checkpoints import checksums, files
+from restore_core.checkpoints import checksums, files, folders
 from restore_core.checkpoints.sources import Checkpoint, Hub, Source, Url
 from restore_core.checkpoints.transfer import (
     Answered,
@@ -54,7 +54,7 @@ def get(
         return here
     if not isinstance(checkpoint.source, Hub | Url):
         files.locate(checkpoint)  # raises, with what a person can do
-    if files.offline():
+    if folders.offline():
         raise NotDownloaded(
             f"The weights '{checkpoint.key}' are not on this machine, and nothing is fetched while it is "
             "set offline. Unset STEPBACK_OFFLINE and HF_HUB_OFFLINE, or bring the file from "
@@ -179,7 +179,7 @@ def _promised(checkpoint: Checkpoint, remote: Remote) -> Remote:
 def _accept(checkpoint: Checkpoint, remote: Remote, part: Path, target: Path) -> None:
     """Put the part in its place if it is the file that was promised; else delete it."""
     try:
-        found = checksums.sha256(part, files.memory())
+        found = checksums.sha256(part, folders.memory())
         if remote.sha256 and found != remote.sha256:
             raise WrongHash(
                 f"What came from {checkpoint.source.page} is not the published file of {checkpoint.key}: "
@@ -195,7 +195,7 @@ def _accept(checkpoint: Checkpoint, remote: Remote, part: Path, target: Path) ->
         raise type(error)(f"What came from {checkpoint.source.page} was deleted. {error}") from error
     part.replace(target)
     discard(part)
-    checksums.remember(target, found, files.memory())
+    checksums.remember(target, found, folders.memory())
 
 
 def _answered(checkpoint: Checkpoint, status: int) -> CheckpointError:

@@ -1,10 +1,4 @@
-"""Weights on disk: where they lie, whether their bytes are the published ones, how they are added and removed.
-
-    weights/                 $STEPBACK_WEIGHTS, or weights/ beside the package: shipped, downloaded and added files
-    further folders          $STEPBACK_MODELS, separated as in $PATH: copies that others keep, only read
-
-The environment is asked at each call, so that a program may set it from its arguments.
-"""
+"""Weights on disk: where they lie, whether their bytes are the published ones, how they are added and removed."""
 
 from __future__ import annotations
 
@@ -19,30 +13,16 @@ from typing import Literal
 
 from torch import nn
 
-from restore_core.checkpoints import checksums, match
-from restore_core.checkpoints.reading import format_of, metadata, open_state
+from restore_core.checkpoints import checksums, match, recognition
+from restore_core.checkpoints.catalogue import CATALOGUE
+from restore_core.checkpoints.folders import folder, memory, mirrors
+from restore_core.checkpoints.reading import format_of, open_state
+from restore_core.checkpoints.recognition import naming
 from restore_core.checkpoints.sources import Checkpoint
 from restore_core.errors import CheckpointError, NotDownloaded, WrongHash
 
 Checksum = Literal["right", "wrong", "not compared yet", "none published", "converted here"]
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, a limit of size
-
-
-def folder() -> Path:
-    """The weights folder: $STEPBACK_WEIGHTS, or weights/ beside the package."""
-    return Path(os.environ.get("STEPBACK_WEIGHTS") or Path(__file__).parents[2] / "weights")
-
-
-def mirrors() -> tuple[Path, ...]:
-    """Further folders with weights, from $STEPBACK_MODELS."""
-    named = os.environ.get("STEPBACK_MODELS", "").split(os.pathsep)
-    return tuple(Path(name).expanduser() for name in named if name)
-
-
-def offline() -> bool:
-    """Whether nothing may be asked of the network: $STEPBACK_OFFLINE or $HF_HUB_OFFLINE."""
-    said = (os.environ.get(name, "") for name in ("STEPBACK_OFFLINE", "HF_HUB_OFFLINE"))
-    return any(word.strip().lower() in ("1", "true", "yes", "on") for word in said)
 
 
 def path_of(checkpoint: Checkpoint) -> Path:
@@ -58,9 +38,9 @@ def part_of(checkpoint: Checkpoint) -> Path:
 
 def locate(checkpoint: Checkpoint) -> Path:
     """The record's file on this machine, or NotDownloaded with the way to get it."""
-    for path in _places(checkpoint):
-        if path.is_file():
-            return path
+    path = _found(checkpoint)
+    if path is not None:
+        return path
     raise NotDownloaded(
         f"The weights '{checkpoint.key}' are not on this machine: {Path(checkpoint.file).name} is neither "
         f"in the weights folder nor in one of your own. {checkpoint.source.advice(checkpoint.key)}"
@@ -84,19 +64,27 @@ def load(checkpoint: Checkpoint) -> nn.Module:
     """The record's network: found, its bytes compared, opened without running it, its shapes compared, filled."""
     path = locate(checkpoint)
     state = open_state(path, checkpoint.inside, whole=verify(checkpoint, path))
-    with _naming(path):
+    with naming(path):
         match.expect(checkpoint, state)
         return match.build(state, checkpoint.config)
 
 
 def add(checkpoint: Checkpoint, path: Path) -> Path:
-    """Copy a file that the user brought to where the record's is looked for, if it is the record's; the new path."""
+    """Bring a file to where the record's is looked for, if it is the record's; the new path.
+
+    It is copied, or renamed where it lies in the weights folder already.
+    """
     kind = format_of(path)
     verify(checkpoint, path)
     check(checkpoint, path)
     target = path_of(checkpoint)
     if kind == "safetensors":
         target = target.with_suffix(".safetensors")
+    if path.resolve() == target.resolve():
+        return target
+    if path.resolve().is_relative_to(folder().resolve()):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return path.replace(target)
     with making_room(target, path.stat().st_size) as part:
         shutil.copyfile(path, part)
     return target
@@ -105,7 +93,7 @@ def add(checkpoint: Checkpoint, path: Path) -> Path:
 def check(checkpoint: Checkpoint, path: Path) -> None:
     """CheckpointError unless the file can be opened, is finite, and fits the record's network in names and shapes."""
     state = open_state(path, checkpoint.inside)
-    with _naming(path):
+    with naming(path):
         match.expect(checkpoint, state)
         state = match.network_of(state)
         match.compare(match.blank(state, checkpoint.config).state_dict(), state)
@@ -122,6 +110,7 @@ def remove(checkpoint: Checkpoint) -> tuple[Path, ...]:
             f"{checkpoint.key} comes with the project and is not removed from here. Delete its file by hand."
         )
     own = [path for path in _places(checkpoint) if path.is_relative_to(folder())]
+    own += [stray.path for stray in strays() if stray.records == (checkpoint,)]
     part = part_of(checkpoint)
     gone = tuple(path for path in (*own, part, part.with_name(f"{part.name}.etag")) if path.is_file())
     for path in gone:
@@ -147,33 +136,16 @@ class Standing:
 
 def standing(checkpoint: Checkpoint) -> Standing:
     """Quick: no file is read, a checksum is only remembered."""
-    path = next((place for place in _places(checkpoint) if place.is_file()), None)
-    part = part_of(checkpoint)
+    path, part = _found(checkpoint), part_of(checkpoint)
     gathered = part.stat().st_size if part.is_file() else 0
     if path is None:
         return Standing(checkpoint, None, 0, gathered, None)
     return Standing(checkpoint, path, path.stat().st_size, gathered, _checksum(checkpoint, path))
 
 
-def recognise(path: Path) -> tuple[Checkpoint, ...]:
-    """The records that a file may belong to: told by its checksum, else by its name, else by its shapes alone.
-
-    More than one: nothing in the file tells them apart, and only the person who has it knows.
-    """
-    state = open_state(path)
-    with _naming(path):
-        fitting = match.candidates(state)
-    origin = metadata(path)
-    digest = origin.get("source_sha256") or checksums.sha256(path, memory())
-    for is_it in (
-        lambda r: r.sha256 == digest,
-        lambda r: r.key == origin.get("key"),
-        lambda r: not {path.name, path.with_suffix(".pth").name}.isdisjoint((Path(r.file).name, *r.source.names)),
-    ):
-        told = tuple(record for record in fitting if is_it(record))
-        if told:
-            return told
-    return fitting
+def strays() -> tuple[recognition.Stray, ...]:
+    """Files in the weights folder that no record's name leads to: told by what is in them, or with what is wrong."""
+    return recognition.strays(_claimed())
 
 
 @contextmanager
@@ -227,6 +199,20 @@ def _places(checkpoint: Checkpoint) -> Iterator[Path]:
             yield from dict.fromkeys((path.with_suffix(".safetensors"), path))
 
 
+def _claimed() -> frozenset[Path]:
+    """Where a record's name leads to."""
+    return frozenset(path for record in CATALOGUE.values() for path in _places(record))
+
+
+def _found(checkpoint: Checkpoint) -> Path | None:
+    """The record's file under one of its names, else one that can be nothing else by what is in it."""
+    named = next((path for path in _places(checkpoint) if path.is_file()), None)
+    if named is not None or checkpoint.source.kind == "shipped":
+        return named
+    told = (stray.path for stray in strays() if stray.records == (checkpoint,))
+    return next(told, None)
+
+
 def _checksum(checkpoint: Checkpoint, path: Path) -> Checksum:
     if _is_converted(checkpoint, path):
         return "converted here"
@@ -248,17 +234,3 @@ def _wrong(checkpoint: Checkpoint, path: Path, how: str) -> WrongHash:
         f"it is not used. Delete it (python -m restore_core weights remove {checkpoint.key}) and get it "
         "again."
     )
-
-
-def memory() -> Path:
-    """The file that remembers checksums."""
-    return folder() / ".checksums.json"
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Errors about a state dict, with the file's name before them."""
-    try:
-        yield
-    except CheckpointError as error:
-        raise type(error)(f"{path.name}: {error}") from error

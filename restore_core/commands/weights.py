@@ -16,7 +16,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-from restore_core.checkpoints import catalogue, checksums, conversion, files, match, reading
+from restore_core.checkpoints import (
+    catalogue,
+    checksums,
+    conversion,
+    files,
+    folders,
+    match,
+    reading,
+    recognition,
+)
 from restore_core.checkpoints.sources import Checkpoint
 from restore_core.errors import RestoreError
 
@@ -54,7 +63,7 @@ def run(handler: Callable[[argparse.Namespace], Report], asked: argparse.Namespa
     """Carry out one command and tell its outcome; the exit code."""
     try:
         if asked.models:
-            _also_look_in(asked.models)
+            folders.also_look_in(asked.models)
         found, text = handler(asked)
     except RestoreError as error:
         if asked.json:
@@ -67,11 +76,6 @@ def run(handler: Callable[[argparse.Namespace], Report], asked: argparse.Namespa
         return 2
     _say(json.dumps(found) if asked.json else text)
     return 0
-
-
-def _also_look_in(folder: Path) -> None:
-    known = os.environ.get("STEPBACK_MODELS", "")
-    os.environ["STEPBACK_MODELS"] = os.pathsep.join(filter(None, (str(folder), known)))
 
 
 def _say(text: str) -> None:
@@ -143,8 +147,8 @@ def _check(asked: argparse.Namespace) -> Report:
     architecture = match.architecture_of(state)
     network = match.blank(state, {})
     match.compare(network.state_dict(), state)
-    records = files.recognise(asked.file)
-    digest = checksums.sha256(asked.file, files.memory())
+    records = recognition.recognise(asked.file)
+    digest = checksums.sha256(asked.file, folders.memory())
     found = {
         "file": str(asked.file),
         "format": kind,
