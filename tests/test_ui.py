@@ -25,6 +25,7 @@ from restore_core.errors import SettingsError
 from restore_core.library import Library, card
 from restore_core.methods import METHODS
 from restore_core.methods.base import PRESET_WORDS
+from restore_core.moments import noise_share, spread_evenly
 from restore_core.problem import Problem
 from restore_core.processes import MeanReverting, Process, ResidualShifting, theta_schedule
 from restore_core.settings import Settings
@@ -33,7 +34,7 @@ from restore_core.ui.asking import CUSTOM, EXPERT, Ask, duration, fixed
 from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.running import Message, restoration
 from restore_core.ui.sessions import SessionStore
-from restore_core.ui.streaming import RATE, THUMBNAILS, Stream, Turns, noise_share, spread_evenly
+from restore_core.ui.streaming import RATE, THUMBNAILS, Stream, Turns
 
 SETTINGS = Settings("irsde", "compact-denoise", "ddim", 40, spacing="uniform")
 

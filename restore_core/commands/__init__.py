@@ -1,7 +1,7 @@
 """COMMANDS in the order of the help text. Each module adds its own parser, whose `run` returns the exit code."""
 
-from restore_core.commands import evaluate, info, restore, train, weights
+from restore_core.commands import batch, compare, evaluate, info, restore, sweep, train, weights
 
-COMMANDS = (restore, evaluate, train, weights, info)
+COMMANDS = (restore, batch, compare, sweep, evaluate, train, weights, info)
 
 __all__ = ["COMMANDS"]

@@ -71,6 +71,11 @@ def encode_jpeg(pixels: np.ndarray, quality: int = 80) -> bytes:
     return buffer.getvalue()
 
 
+def encode_png(pixels: np.ndarray) -> bytes:
+    """(H, W, 3 or 4) uint8 -> PNG: exact, for pictures that are drawn rather than taken."""
+    return _pillow_bytes(pixels, "PNG", compress_level=4)
+
+
 def data_uri(pixels: np.ndarray, quality: int = 80) -> str:
     """(H, W, 3) uint8 -> a JPEG inside a URI, for a page that shall fetch no file."""
     return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(pixels, quality)).decode("ascii")

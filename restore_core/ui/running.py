@@ -14,11 +14,12 @@ from restore_core.engine import Frame
 from restore_core.job import Job, plan, run
 from restore_core.library import card
 from restore_core.metrics import psnr
+from restore_core.moments import caption
 from restore_core.ui import film
 from restore_core.ui.asking import Ask, duration, need_photo, word
 from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.sessions import Run
-from restore_core.ui.streaming import RATE, SIDE, News, Stop, Stream, caption
+from restore_core.ui.streaming import RATE, SIDE, News, Stop, Stream
 
 SHOWN_AS_PNG = 4_000_000  # pixels; larger results are shown, not kept, as JPEG
 LIVE = {"smooth": (RATE, SIDE), "light": (2.0, 256), "off": (0.0, SIDE)}  # pictures a second, their long side

@@ -15,7 +15,7 @@ import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,10 +25,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from restore_core.engine import Frame, times_of
+from restore_core.engine import Frame
 from restore_core.errors import Cancelled, SettingsError
 from restore_core.export import encode_jpeg
-from restore_core.processes import Process
+from restore_core.moments import caption, chosen_frames, noise_share
 from restore_core.settings import Settings
 from restore_core.tiling import AUTO_TILE
 
@@ -227,7 +227,7 @@ class Stream:
         self.last = frame
         self._times.append(frame.seconds)
         if self._chosen is None:
-            self._chosen = thumbnail_frames(frame, self.settings)
+            self._chosen = chosen_frames(frame, self.settings, THUMBNAILS)
         now, period = time.monotonic(), 1 / self.rate if self.rate else math.inf
         thumbnail = bool(self.rate) and frame.index in self._chosen
         if not (thumbnail or frame.done or (self.rate and now >= self._due)):
@@ -254,44 +254,6 @@ def preview(image: Tensor, side: int) -> np.ndarray:
         kernel = [min(k, length) for length in image.shape[-2:]]
         image = F.avg_pool2d(image, kernel, ceil_mode=True)
     return (image[0] * 255 + 0.5).to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
-
-
-def caption(frame: Frame) -> str:
-    """Where the run is, in words."""
-    steps = frame.total // frame.samples - 1
-    step = "finished" if frame.step.t.item() == 0 else f"step {frame.step.index + 1} of {steps}"
-    if frame.samples == 1 or frame.done:
-        return step[:1].upper() + step[1:]
-    return f"Sample {frame.sample + 1} of {frame.samples}, {step}"
-
-
-def noise_share(process: Process, t: Tensor) -> float:
-    """How noisy a state at t looks: the angle arctan(s_t / (s_T a_t)) over the start's own, 1 at the start, 0 clean.
-
-    Bounded where s/a is not, and even steps of it look even: for variance preserving processes it is arccos(a_t).
-    """
-    end = process.marginal(torch.tensor(float(process.steps), dtype=torch.float64))
-    now = process.marginal(t)
-    angle = math.atan2(now.s.item() / end.s.item(), now.a.item())
-    return min(1.0, angle / math.atan2(1.0, end.a.item()))
-
-
-def spread_evenly(values: Sequence[float], count: int) -> list[int]:
-    """At most `count` indices of a monotone sequence, evenly spread in its values, both ends always among them."""
-    if len(values) <= count:
-        return list(range(len(values)))
-    line = np.asarray(values)
-    nearest = [int(np.abs(line - v).argmin()) for v in np.linspace(line[0], line[-1], count)]
-    return sorted({0, len(values) - 1, *nearest})
-
-
-def thumbnail_frames(first: Frame, settings: Settings, count: int = THUMBNAILS) -> frozenset[int]:
-    """Which frames of the run become thumbnails: the first sample's walk, then the later samples' ends."""
-    times = times_of(first.problem, settings)
-    walk = [noise_share(first.problem.process, t) for t in times]
-    ends = spread_evenly(range(1, first.samples), min(first.samples - 1, count // 2))
-    chosen = spread_evenly(walk, count - len(ends))
-    return frozenset([*chosen, *((sample + 2) * len(times) - 1 for sample in ends)])
 
 
 def _is_shortage(error: BaseException) -> bool:
