@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 
-from restore_core.checkpoints import records_irsde, records_resshift, records_sr3
+from restore_core.checkpoints import records_diffbir, records_irsde, records_resshift, records_sr3
 from restore_core.checkpoints.sources import Bring, Checkpoint, Hub, Shipped, Source, Url
 from restore_core.errors import CheckpointError
 
@@ -24,7 +24,13 @@ _COMPACT: tuple[Checkpoint, ...] = tuple(
 
 CATALOGUE: Mapping[str, Checkpoint] = {
     record.key: record
-    for record in (*_COMPACT, *records_sr3.RECORDS, *records_resshift.RECORDS, *records_irsde.RECORDS)
+    for record in (
+        *_COMPACT,
+        *records_sr3.RECORDS,
+        *records_resshift.RECORDS,
+        *records_irsde.RECORDS,
+        *records_diffbir.RECORDS,
+    )
 }
 
 

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import singledispatch
 from pathlib import Path
@@ -39,6 +39,10 @@ from restore_core.errors import CheckpointError, NotDownloaded, WrongHash
 
 PATIENCE = 20.0  # seconds without a byte until a connection counts as lost
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class NotGiven(CheckpointError):
+    """A server that answered, and not with the file: another may have it."""
 
 
 def get(
@@ -117,7 +121,24 @@ def _from_cache(source: Source, target: Path) -> bool:
 
 
 def _fetch(checkpoint: Checkpoint, target: Path, watch: Watch) -> None:
-    part = files.part_of(checkpoint)
+    """From the source, or from the first mirror that gives the file; the source's error where none does."""
+    try:
+        return _fetch_from(checkpoint, target, watch)
+    except NotGiven as error:
+        refused = error
+    for mirror in checkpoint.mirrors:
+        with suppress(NotGiven):
+            return _fetch_from(_at(checkpoint, mirror), target, watch)
+    raise refused
+
+
+def _at(checkpoint: Checkpoint, mirror: Source) -> Checkpoint:
+    """The record as a mirror has it: another file, with a checksum of its own."""
+    return replace(checkpoint, source=mirror, mirrors=(), sha256="", size=0)
+
+
+def _fetch_from(checkpoint: Checkpoint, target: Path, watch: Watch) -> None:
+    part = target.with_name(f"{target.name}.part")
     try:
         remote = _promised(checkpoint, address(checkpoint.source, watch.patience))
         gather(remote, part, watch)
@@ -198,21 +219,21 @@ def _accept(checkpoint: Checkpoint, remote: Remote, part: Path, target: Path) ->
     checksums.remember(target, found, folders.memory())
 
 
-def _answered(checkpoint: Checkpoint, status: int) -> CheckpointError:
+def _answered(checkpoint: Checkpoint, status: int) -> NotGiven:
     """The sentence for an answer that is no file."""
     page, by_hand = checkpoint.source.page, f"python -m restore_core weights get {checkpoint.key} --from FILE"
     if status in (401, 403):
-        return CheckpointError(
+        return NotGiven(
             f"{page} does not give {checkpoint.key} to everyone (answer {status}): it is private, or asks "
             "for its terms to be accepted. Accept them there and log in with hf auth login, or bring the "
             f"file: {by_hand}."
         )
     if status in (404, 410):
-        return CheckpointError(
+        return NotGiven(
             f"{page} has no file of {checkpoint.key} any more (answer {status}). Get it from elsewhere and "
             f"bring it: {by_hand}."
         )
-    return CheckpointError(
+    return NotGiven(
         f"{page} answered {status} instead of sending {checkpoint.key}. Try again later, or bring the file: "
         f"{by_hand}."
     )

@@ -149,6 +149,7 @@ class Checkpoint:
     config        what shapes cannot tell: norm groups, schedule, number of steps, noise, scale
     citation      the paper
     note          what else one should know before fetching it
+    mirrors       where else the same tensors are, asked in turn when the source does not give them
     """
 
     key: str
@@ -163,9 +164,12 @@ class Checkpoint:
     config: Mapping[str, Any] = field(default_factory=dict)
     citation: str = ""
     note: str = ""
+    mirrors: tuple[Hub | Url, ...] = ()
 
     def __post_init__(self) -> None:
-        unfit = [name for name in (self.key, self.file, *self.source.names) if not is_plain(name)]
+        places = (self.source, *self.mirrors)
+        names = (self.key, self.file, *(name for place in places for name in place.names))
+        unfit = [name for name in names if not is_plain(name)]
         if unfit:
             raise ValueError(
                 f"{unfit[0]!r} is no plain relative name, so it could lead out of the weights folder."
