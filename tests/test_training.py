@@ -16,7 +16,7 @@ from restore_core.degradations import TASKS
 from restore_core.degradations.blur import blur, gaussian_kernel, motion_kernel
 from restore_core.errors import CheckpointError, SettingsError
 from restore_core.networks import compact_unet
-from restore_core.training import loop
+from restore_core.training import delivery, loop
 from restore_core.training.data import Crops, read_folder, split
 from restore_core.training.objectives import denoiser_loss, predictor_loss
 
@@ -32,6 +32,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "notes.txt").write_text("not a picture")
     (folder / "broken.jpg").write_bytes(b"\xff\xd8 nothing")
     return folder
+
+
+@pytest.fixture(scope="module")
+def pictures(photos: Path) -> dict[str, np.ndarray]:
+    return read_folder(photos, 64)
 
 
 @pytest.fixture
@@ -126,37 +131,37 @@ def test_losses_are_zero_at_the_exact_network():
     assert denoiser_loss(model, x0, x0, g, torch.Generator().manual_seed(0), 0.0).item() < 1e-4
 
 
-def test_a_few_updates_lower_the_loss_and_resume(photos: Path, tmp_path: Path, tiny: None):
+def test_a_few_updates_lower_the_loss_and_resume(pictures: dict, tmp_path: Path, tiny: None):
     plan = loop.Plan("denoise", updates=30, batch=2, crop=32, rate=3e-3, warmup=5)
     device = torch.device("cpu")
-    seen = list(loop.train(plan, photos, tmp_path, device=device, report_every=10, validate_every=30))
+    seen = list(loop.train(plan, pictures, tmp_path, device=device, report_every=10, validate_every=30))
     assert [p.update for p in seen] == [10, 20, 30]
-    assert seen[-1].psnr > seen[-1].psnr_input and seen[-1].denoiser < seen[0].denoiser
+    assert seen[-1].psnr > seen[-1].psnr_input and seen[-1].losses["denoiser"] < seen[0].losses["denoiser"]
     more = loop.Plan("denoise", updates=40, batch=2, crop=32, rate=3e-3, warmup=5)
-    assert [p.update for p in loop.train(more, photos, tmp_path, device=device, report_every=10)] == [40]
+    assert [p.update for p in loop.train(more, pictures, tmp_path, device=device, report_every=10)] == [40]
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [row["update"] for row in log] == [10, 20, 30, 40] and log[-1]["seconds"] > log[0]["seconds"]
-    loop.export(tmp_path / "state.pt", tmp_path / "w.safetensors")
+    delivery.export(tmp_path / "state.pt", tmp_path / "w.safetensors")
     model = build(open_state(tmp_path / "w.safetensors"), {})
     saved = torch.load(tmp_path / "state.pt", weights_only=True)["average"]
     assert torch.allclose(model.state_dict()["sd"], saved["sd"])
     assert torch.allclose(model.state_dict()["denoiser.head.weight"], saved["denoiser.head.weight"], atol=1e-3)
 
 
-def test_a_stop_keeps_the_state(photos: Path, tmp_path: Path, tiny: None):
+def test_a_stop_keeps_the_state(pictures: dict, tmp_path: Path, tiny: None):
     plan = loop.Plan("sr4", updates=1000, batch=1, crop=32)
     asked = iter([False, False, True])
-    list(loop.train(plan, photos, tmp_path, device=torch.device("cpu"), stop=lambda: next(asked)))
+    list(loop.train(plan, pictures, tmp_path, device=torch.device("cpu"), stop=lambda: next(asked)))
     assert torch.load(tmp_path / "state.pt", weights_only=True)["update"] == 2
     with pytest.raises(SettingsError, match="another --out"):
-        list(loop.train(loop.Plan("denoise", updates=9, crop=32), photos, tmp_path, device=torch.device("cpu")))
+        list(loop.train(loop.Plan("denoise", updates=9, crop=32), pictures, tmp_path, device=torch.device("cpu")))
 
 
-@pytest.mark.parametrize("wrong", [{"task": "nope"}, {"crop": 50}, {"updates": 0}, {"batch": 0}, {"rate": 0.0}])
-def test_impossible_plans_are_refused(wrong: dict, photos: Path, tmp_path: Path):
+@pytest.mark.parametrize("wrong", [{"task": "nope"}, {"crop": 50}, {"updates": 0}, {"batch": 0}, {"rate": -1.0}])
+def test_impossible_plans_are_refused(wrong: dict, pictures: dict, tmp_path: Path):
     plan = loop.Plan(**({"task": "sr4", "updates": 5} | wrong))
     with pytest.raises(SettingsError, match="Choose"):
-        list(loop.train(plan, photos, tmp_path, device=torch.device("cpu")))
+        list(loop.train(plan, pictures, tmp_path, device=torch.device("cpu")))
 
 
 def test_weights_of_another_kind_are_refused(tmp_path: Path):

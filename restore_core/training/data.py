@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import cv2
@@ -37,7 +37,12 @@ def read_folder(folder: Path, smallest: int) -> dict[str, np.ndarray]:
     return pictures
 
 
-def split(pictures: dict[str, np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def describe(pictures: Mapping[str, np.ndarray]) -> str:
+    """How many, and how much memory they take."""
+    return f"{len(pictures)} photos, {sum(p.nbytes for p in pictures.values()) / 1e9:.2f} GB in memory"
+
+
+def split(pictures: Mapping[str, np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """(training, validation): every HELD_OUT-th picture by name is held out, and never fewer than one."""
     names = sorted(pictures)
     held = set(names[::HELD_OUT])

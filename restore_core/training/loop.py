@@ -1,4 +1,4 @@
-"""Training the compact model: AdamW, cosine rate, averaged weights, and a state on disk that survives a kill."""
+"""Training: AdamW, cosine rate, averaged weights, and a state on disk that survives a kill."""
 
 from __future__ import annotations
 
@@ -6,105 +6,144 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from restore_core.checkpoints.files import open_state
 from restore_core.checkpoints.match import fill
-from restore_core.degradations import TASKS, Task
+from restore_core.degradations import TASKS
 from restore_core.errors import SettingsError
 from restore_core.images import resize
-from restore_core.networks import compact_unet
-from restore_core.networks.compact_unet import CompactModel
-from restore_core.training.data import Crops, read_folder, split, to_tensor
-from restore_core.training.objectives import denoiser_loss, predictor_loss
+from restore_core.training import curve
+from restore_core.training.data import Crops, split, to_tensor
+from restore_core.training.published import TrainIRSDE, TrainResShift, TrainSR3
+from restore_core.training.recipes import Choices, Compact, DvSR, Recipe
 
 SAVE_EVERY = 120.0  # seconds between states on disk
-SD_MEMORY = 0.998  # of the running deviation of x0 - g(y)
+RECIPES: Mapping[str, type[Recipe]] = {r.key: r for r in (Compact, DvSR, TrainSR3, TrainResShift, TrainIRSDE)}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One training run. `updates` may be changed when resuming: the rate follows the share that is done."""
+    """One training run. `updates` may be changed when resuming: the rate follows the share that is done.
+
+    rate   peak learning rate; 0: the method's own
+    """
 
     task: str
     updates: int
     batch: int = 16
     crop: int = 96
-    rate: float = 6e-4
+    rate: float = 0.0
     warmup: int = 200
     average: float = 0.999
-    drop: float = 0.1
     seed: int = 0
     bf16: bool = False
+    method: str = "compact"
+    choices: Choices = field(default_factory=Choices)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands; losses are means since the last report."""
+    """Where a run stands; `losses` are means since the last report, PSNR in dB over held-out photographs."""
 
     update: int
     seconds: float
-    predictor: float
-    denoiser: float
-    sd: float
+    losses: Mapping[str, float]
     rate: float
     psnr: float | None = None
     psnr_input: float | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """One flat line of the log."""
+        return {**{k: v for k, v in asdict(self).items() if k != "losses"}, **self.losses}
 
-def rate_at(plan: Plan, update: int) -> float:
-    """Linear warm-up, then half a cosine down to 1 % of the rate."""
-    cosine = 0.505 + 0.495 * math.cos(math.pi * min(1.0, update / plan.updates))
-    return plan.rate * min(1.0, (update + 1) / plan.warmup) * cosine
+
+def recipe_of(plan: Plan) -> Recipe:
+    """The plan's method for its task, or SettingsError for a plan that cannot be carried out."""
+    if plan.task not in TASKS:
+        raise SettingsError(f"There is no task called '{plan.task}' to train for. Choose one of {', '.join(TASKS)}.")
+    if plan.method not in RECIPES:
+        raise SettingsError(
+            f"There is no method called '{plan.method}' to train. Choose one of {', '.join(RECIPES)}."
+        )
+    if plan.crop < 32 or plan.crop % 32:
+        raise SettingsError(f"Crops of {plan.crop} px do not divide by 32, as the networks need. Choose 64, 96 or 128.")
+    if plan.choices.lpips and plan.crop < 64:
+        raise SettingsError(f"LPIPS cannot see crops of {plan.crop} px. Choose 64 or more, or leave --lpips out.")
+    if plan.updates < 1 or plan.batch < 1 or not plan.rate >= 0:
+        raise SettingsError("Updates, batch and rate must all be above 0 to train anything. Choose larger ones.")
+    return RECIPES[plan.method](TASKS[plan.task], plan.choices)
+
+
+def smallest(plan: Plan) -> int:
+    """The least side of a photograph, in pixels, that crops can be taken from."""
+    return plan.crop + 2 * recipe_of(plan).task.margin
 
 
 class Run:
     """Model, averaged model, optimiser and random state of one training run."""
 
     def __init__(self, plan: Plan, device: torch.device):
+        self.plan, self.device, self.recipe = plan, device, recipe_of(plan)
         torch.manual_seed(plan.seed)  # initial weights
-        self.plan, self.device = plan, device
-        task = TASKS[plan.task]
         self.model, self.average = (
-            _placed(compact_unet.new(4 if task.scale == 4 else 2, spectra=task.spectra), device) for _ in range(2)
+            self.recipe.build().to(device, memory_format=torch.channels_last) for _ in range(2)
         )
         self.average.load_state_dict(self.model.state_dict())
+        self.average.requires_grad_(False).eval()
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(), lr=plan.rate, betas=(0.9, 0.99), weight_decay=1e-4
         )
         self.generator = torch.Generator().manual_seed(plan.seed)
         self.update, self.seconds = 0, 0.0
 
-    def step(self, x0: Tensor, y: Tensor) -> tuple[float, float]:
-        """One update from one batch; (predictor loss, denoiser loss)."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate_at(self.plan, self.update)
+    @property
+    def rate(self) -> float:
+        """Linear warm-up, then half a cosine down to 1 % of the peak."""
+        peak = self.plan.rate or self.recipe.rate
+        cosine = 0.505 + 0.495 * math.cos(math.pi * min(1.0, self.update / self.plan.updates))
+        return peak * min(1.0, (self.update + 1) / self.plan.warmup) * cosine
+
+    def begin_with(self, file: Path) -> None:
+        """Start from the weights in `file`."""
+        fill(self.model, open_state(file))
+        self.average.load_state_dict(self.model.state_dict())
+
+    def losses(self, x0: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """The recipe's losses of one batch, with autocast where the plan has it."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.bf16):
-            first, g = predictor_loss(self.model, x0, y)
-            second = denoiser_loss(self.model, x0, y, g, self.generator, self.plan.drop)
+            return self.recipe.lose(self.model, x0, y, self.generator)
+
+    def step(self, x0: Tensor, y: Tensor) -> dict[str, float]:
+        """One update from one batch; its losses."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate
+        losses = self.losses(x0, y)
         self.optimiser.zero_grad(set_to_none=True)
-        (first + second).backward()
-        nn.utils.clip_grad_norm_(self.model.predictor.parameters(), 0.5)
-        nn.utils.clip_grad_norm_(self.model.denoiser.parameters(), 1.0)
+        sum(losses.values()).backward()
+        for part, largest in self.recipe.clips(self.model):
+            nn.utils.clip_grad_norm_(part.parameters(), largest)
         self.optimiser.step()
-        self._follow((g.detach() - x0).square().mean().sqrt())
+        self.recipe.observe(self.model, self.update)
+        self._follow()
         self.update += 1
-        return first.item(), second.item()
+        return {name: loss.item() for name, loss in losses.items()}
 
     @torch.no_grad()
-    def _follow(self, deviation: Tensor) -> None:
-        memory = min(SD_MEMORY, (1 + self.update) / (10 + self.update))
-        self.model.sd.lerp_(deviation, 1 - memory)
+    def _follow(self) -> None:
         decay = min(self.plan.average, (1 + self.update) / (10 + self.update))
         for mean, value in zip(self.average.parameters(), self.model.parameters(), strict=True):
             mean.lerp_(value, 1 - decay)
-        self.average.sd.copy_(self.model.sd)
+        for kept, value in zip(self.average.buffers(), self.model.buffers(), strict=True):
+            kept.copy_(value)
 
     def save(self, path: Path) -> None:
         """The whole state, written beside and renamed, so that a kill leaves the old one whole."""
@@ -124,11 +163,13 @@ class Run:
     def load(self, path: Path) -> None:
         """Continue from `save`'s file."""
         state = torch.load(path, weights_only=True, map_location=self.device)
-        if state["plan"]["task"] != self.plan.task:
-            raise SettingsError(
-                f"{path} holds a run for the task '{state['plan']['task']}', so '{self.plan.task}' cannot go on from "
-                f"it. Choose another --out folder."
-            )
+        for what in ("task", "method"):
+            before, now = state["plan"].get(what, "compact"), getattr(self.plan, what)
+            if before != now:
+                raise SettingsError(
+                    f"{path} holds a run for the {what} '{before}', so '{now}' cannot go on from it. Choose another "
+                    f"--out folder."
+                )
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -136,34 +177,22 @@ class Run:
         self.update, self.seconds = state["update"], state["seconds"]
 
 
-def check(plan: Plan) -> None:
-    """SettingsError for a plan that cannot be carried out."""
-    if plan.task not in TASKS:
-        raise SettingsError(f"There is no task called '{plan.task}' to train for. Choose one of {', '.join(TASKS)}.")
-    if plan.crop < 32 or plan.crop % 32:
-        raise SettingsError(f"Crops of {plan.crop} px do not divide by 32, as the networks need. Choose 64, 96 or 128.")
-    if plan.updates < 1 or plan.batch < 1 or not plan.rate > 0:
-        raise SettingsError("Updates, batch and rate must all be above 0 to train anything. Choose larger ones.")
-
-
-def _placed(model: CompactModel, device: torch.device) -> CompactModel:
-    return model.to(device, memory_format=torch.channels_last)
-
-
 @torch.no_grad()
-def validate(model: CompactModel, pictures: list[Tensor], task: Task, seed: int = 1) -> tuple[float, float]:
-    """(PSNR of g(y), PSNR of y) in dB, RGB, mean over the held-out pictures at the task's standard damage."""
-    scores = []
+def validate(recipe: Recipe, model: nn.Module, pictures: list[Tensor], seed: int = 1) -> tuple[float, float]:
+    """(PSNR of the recipe's quick result, PSNR of y) in dB, RGB, mean over the held-out pictures at standard damage."""
+    task, scores = recipe.task, []
+    device = next(model.parameters()).device
     for clean in pictures:
         generator = torch.Generator().manual_seed(seed)
         y = resize(task(clean, task.standard, generator), clean.shape[-2:]).clamp(0, 1)
-        g = (model.predict((y * 2 - 1).to(model.sd.device)).cpu() + 1) / 2
-        scores.append([-10 * (p.clamp(0, 1) - clean).square().mean().log10().item() for p in (g, y)])
+        result = (recipe.restore(model, (y * 2 - 1).to(device)).cpu() + 1) / 2
+        scores.append([-10 * (p.clamp(0, 1) - clean).square().mean().log10().item() for p in (result, y)])
     mean = torch.tensor(scores).mean(dim=0)
     return mean[0].item(), mean[1].item()
 
 
-def _validation_crops(pictures: list, side: int = 192) -> list[Tensor]:
+def validation_crops(pictures: list, side: int = 192) -> list[Tensor]:
+    """The middle of each picture, at most `side` px, in multiples of 4."""
     crops = []
     for picture in pictures:
         height, width = (min(n, side) // 4 * 4 for n in picture.shape[:2])
@@ -174,7 +203,7 @@ def _validation_crops(pictures: list, side: int = 192) -> list[Tensor]:
 
 def train(
     plan: Plan,
-    data: Path,
+    photos: Mapping[str, np.ndarray],
     out: Path,
     *,
     device: torch.device,
@@ -183,43 +212,39 @@ def train(
     validate_every: int = 500,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Progress]:
-    """Train (or go on with) `plan` on the photos in `data`.
+    """Train (or go on with) `plan` on `photos`, as data.read_folder gives them.
 
-    The state is kept in out/state.pt and a log in out/log.jsonl; a kill loses at most SAVE_EVERY seconds. Yields a
-    Progress every `report_every` updates.
+    The state is kept in out/state.pt, a log in out/log.jsonl and its curves in out/curve.svg; a kill loses at most
+    SAVE_EVERY seconds. Yields a Progress every `report_every` updates.
     """
-    check(plan)
-    task = TASKS[plan.task]
-    pictures, held = split(read_folder(data, plan.crop + 2 * task.margin))
-    held = _validation_crops(held)
-    out.mkdir(parents=True, exist_ok=True)
     run = Run(plan, device)
+    pictures, held = split(photos)
+    held = validation_crops(held)
+    out.mkdir(parents=True, exist_ok=True)
     state = out / "state.pt"
     if state.exists():
         run.load(state)
     elif init is not None:
-        fill(run.model, open_state(init))
-        run.average.load_state_dict(run.model.state_dict())
+        run.begin_with(init)
     run.generator.manual_seed(plan.seed + 7919 * (run.update + 1))  # fresh crops after a resumption
-    crops = iter(Crops(pictures, task, plan.batch, plan.crop, run.generator))
-    losses: list[tuple[float, float]] = []
+    crops = iter(Crops(pictures, run.recipe.task, plan.batch, plan.crop, run.generator))
+    losses: dict[str, list[float]] = defaultdict(list)
     mark = saved = time.monotonic()
     while run.update < plan.updates and not stop():
         x0, y = (t.to(device, memory_format=torch.channels_last) for t in next(crops))
-        losses.append(run.step(x0, y))
+        for name, loss in run.step(x0, y).items():
+            losses[name].append(loss)
         now = time.monotonic()
         run.seconds, mark = run.seconds + now - mark, now
-        if run.update % report_every == 0 or run.update == plan.updates:
+        last = run.update == plan.updates
+        if run.update % report_every == 0 or last:
             scores = (None, None)
-            if run.update % validate_every == 0 or run.update == plan.updates:
-                scores = validate(run.average, held, task)
-            means = torch.tensor(losses).mean(dim=0).tolist()
-            losses = []
-            progress = Progress(
-                run.update, run.seconds, *means, run.model.sd.item(), rate_at(plan, run.update), *scores
-            )
-            with (out / "log.jsonl").open("a") as log:
-                log.write(json.dumps(asdict(progress)) + "\n")
+            if run.update % validate_every == 0 or last:
+                scores = validate(run.recipe, run.average, held)
+            means = {name: sum(values) / len(values) for name, values in losses.items()}
+            losses.clear()
+            progress = Progress(run.update, run.seconds, means, run.rate, *scores)
+            _write_down(out, progress)
             yield progress
         if now - saved > SAVE_EVERY:
             run.save(state)
@@ -227,13 +252,15 @@ def train(
     run.save(state)
 
 
-def export(state: Path, path: Path) -> dict[str, float | int | str]:
-    """Write the averaged weights of a run in half precision as safetensors; returns its plan and progress."""
-    saved = torch.load(state, weights_only=True, map_location="cpu")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {key: value.half().contiguous() for key, value in saved["average"].items()}
-    tensors["sd"], tensors["data_sd"] = (saved["average"][k].float() for k in ("sd", "data_sd"))
-    part = path.with_suffix(".part")
-    save_file(tensors, part, metadata={"architecture": "compact", "task": saved["plan"]["task"]})
-    os.replace(part, path)
-    return {**saved["plan"], "update": saved["update"], "seconds": saved["seconds"]}
+def _write_down(out: Path, progress: Progress) -> None:
+    log = out / "log.jsonl"
+    with log.open("a") as lines:
+        lines.write(json.dumps(progress.to_json()) + "\n")
+    if progress.psnr is not None:
+        rows = [json.loads(line) for line in log.read_text().splitlines()]
+        (out / "curve.svg").write_text(curve.draw(rows))
+
+
+__all__ = [
+    "RECIPES", "Choices", "Plan", "Progress", "Run", "recipe_of", "smallest", "train", "validate", "validation_crops",
+]  # fmt: skip

@@ -131,3 +131,18 @@ def variational_weight(
     if predicts not in scale:
         raise SettingsError(f"No weight is known for '{predicts}'. Choose one of {', '.join(scale)}.")
     return (on_x0 * scale[predicts]) ** 2 / (2 * (process.posterior_std(t_next, t) ** 2).clamp(min=floor))
+
+
+def residual_noise_loss(
+    model: CompactModel, x0: Tensor, y: Tensor, g: Tensor, level: Tensor, eps: Tensor, *, power: int = 1
+) -> Tensor:
+    """|eps_hat - eps|^power, (N,), eps_hat the noise that the denoiser's D leaves in q = a (x0 - g) + s eps.
+
+    DvSR, Whang et al. 2022: `level` = a = sqrt(abar), float64 (N,), and s = sqrt(1 - a^2). g keeps its gradient:
+    predictor and denoiser are trained jointly.
+    """
+    a = level.to(x0).reshape(-1, 1, 1, 1)
+    s = (1 - level**2).sqrt().to(x0).reshape(-1, 1, 1, 1)
+    q = a * (x0 - g) + s * eps
+    guess = model.denoise(q, a, s, g, y)
+    return distance((q - a * (guess - g)) / s, eps, power)
