@@ -1,0 +1,316 @@
+"""One press of Run sweep, from the photo's file to the last point, as a plain generator of messages for the page.
+
+The runs belong to a worker thread, which holds the device and looks at no picture but a finished one. The page's side
+wakes for each point, and twice a second for the line that says how far it is.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from restore_core import images
+from restore_core.engine import Frame
+from restore_core.errors import Cancelled, SettingsError
+from restore_core.images import Photo
+from restore_core.library import card
+from restore_core.settings import Settings
+from restore_core.tradeoff import (
+    AXES,
+    Estimate,
+    Journal,
+    Plane,
+    Point,
+    Request,
+    Shelf,
+    Subject,
+    Sweep,
+    damaged,
+    estimate,
+    given,
+    plane_of,
+    requests,
+    run,
+)
+from restore_core.tradeoff.journal import default_root
+from restore_core.tradeoff.running import missing
+from restore_core.tradeoff.sweep import calls_of
+from restore_core.ui.asking import duration, need_photo
+from restore_core.ui.desk import Desk, sentence
+
+PERIOD = 0.5  # seconds between two lines about progress
+CLEAN, DAMAGED, BOTH = "clean", "damaged", "both"  # what somebody has
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What the tab asks for.
+
+    have     "clean": the photo is damaged here; "damaged": as it is; "both": the clean picture comes with it
+    over     keys of AXES; values: their values as text, empty for the usual ones
+    side     pixels of the result's middle that are measured, 0 for all
+    """
+
+    photo: str | None = None
+    clean: str | None = None
+    have: str = CLEAN
+    task: str = "deblur"
+    method: str = "dvsr"
+    over: tuple[str, ...] = ("steps", "eta")
+    values: Mapping[str, str] = field(default_factory=dict)
+    positions: bool = True
+    side: int = 256
+    seed: int = 1
+
+    @property
+    def scale(self) -> int:
+        """How much larger results are than the photo."""
+        chosen = card(self.method)
+        return chosen.variant_for(self.task).scale
+
+    def plan(self, precision: str) -> tuple[Request, ...]:
+        """The points asked for."""
+        changes = {"seed": self.seed, "precision": precision}
+        axes = {key: parsed(key, self.values.get(key, "")) for key in AXES if key in self.over}
+        if not axes and not self.positions:
+            raise SettingsError(
+                "Nothing is chosen to sweep. Tick at least one setting, or the five positions."
+            )
+        if not axes:
+            axes = {"preset": tuple(AXES["preset"].values)}
+        return requests(Sweep(self.task, axes, self.method, positions=self.positions, changes=changes))
+
+    def subject(self, max_pixels: int) -> Subject:
+        """The photo as it will be swept."""
+        path = need_photo(self.photo)
+        clean = self.clean if self.have == BOTH else None
+        if self.have == BOTH and clean is None:
+            raise SettingsError(
+                "The clean picture is missing. Drop it into the second frame, or choose what you have."
+            )
+        return _subject(path, clean, self.have == CLEAN, self.task, self.scale, self.side or None, max_pixels)
+
+
+def parsed(key: str, text: str) -> tuple[float | str, ...]:
+    """Values of an axis from what was typed: numbers or keys between commas or blanks."""
+    found = tuple(_value(key, word) for word in text.replace(",", " ").split())
+    if not found:
+        raise SettingsError(f"{AXES[key].label}: no values are named. Write some, separated by commas.")
+    return found
+
+
+def _value(key: str, word: str) -> float | str:
+    if key in ("method", "sampler", "spacing"):
+        return word
+    try:
+        number = float(word)
+    except ValueError:
+        raise SettingsError(
+            f"{AXES[key].label}: '{word}' is not a number. Write numbers, separated by commas."
+        ) from None
+    return int(number) if number == int(number) else number
+
+
+@lru_cache(maxsize=8)
+def _subject(
+    path: str, clean: str | None, damage: bool, task: str, scale: int, side: int | None, max_pixels: int
+) -> Subject:
+    photo = _loaded(path, max_pixels)
+    if damage:
+        return damaged(photo, task, side=side)
+    return given(photo, task, None if clean is None else _loaded(clean, max_pixels), scale=scale, side=side)
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: str, max_pixels: int) -> Photo:
+    return images.load(path, max_pixels=max_pixels)
+
+
+@dataclass(frozen=True)
+class Board:
+    """What the map shows: the photo's points, and which of them are positions of the slider."""
+
+    subject: Subject
+    journal: Journal
+    plane: Plane
+    presets: Mapping[str, int]
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """Everything that was measured on this photo."""
+        return self.journal.points()
+
+
+def board(desk: Desk, ask: Ask) -> Board:
+    """The photo's board, with what is known from before."""
+    subject = ask.subject(desk.max_pixels)
+    journal = Shelf(default_root()).journal(subject)
+    return Board(subject, journal, plane_of(subject, ask.scale), _presets(desk, ask, journal))
+
+
+def _presets(desk: Desk, ask: Ask, journal: Journal) -> dict[str, int]:
+    changes = {"seed": ask.seed, "precision": desk.library.precision}
+    plan = requests(Sweep(ask.task, {"preset": AXES["preset"].values}, ask.method, changes=changes))
+    return {journal.key(r.settings): r.preset for r in plan if r.preset is not None}
+
+
+def foreseen(desk: Desk, ask: Ask) -> Estimate:
+    """What a sweep will cost."""
+    found = board(desk, ask)
+    plan = ask.plan(desk.library.precision)
+    return estimate(plan, found.subject, found.journal, desk.library.rate)
+
+
+@dataclass(frozen=True)
+class Message:
+    """One thing to show: the board when it has a new point, the share done, and words."""
+
+    caption: str
+    share: float
+    board: Board | None = None
+    text: str = ""
+    failed: bool = False
+
+
+class Sweeping:
+    """One sweep in a thread of its own; `stop` and `join` are a Stream's, so that the page can end either."""
+
+    def __init__(self, desk: Desk, found: Board, plan: Sequence[Request]):
+        self.board, self.plan = found, plan
+        self.total = sum(max(map(calls_of, group)) for group in missing(plan, found.journal))
+        self.calls, self.done, self.waiting = 0, 0, True
+        self.error: BaseException | None = None
+        self.stopped = self.ended = False
+        self._desk, self._halt, self._news = desk, threading.Event(), threading.Condition()
+        self._now: tuple[Settings, int, int] | None = None
+        self._began = time.monotonic()
+        self._thread = threading.Thread(target=self._work, name="stepback-sweep", daemon=True)
+
+    def start(self) -> Sweeping:
+        """Begin as soon as the device is free."""
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """End at the next network call; every finished point is kept."""
+        self._halt.set()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the worker; whether it has ended."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def news(self) -> Iterator[int]:
+        """The number of points so far: after each, every PERIOD, and at the end."""
+        seen, ended = 0, False
+        while not ended:
+            with self._news:
+                self._news.wait_for(lambda known=seen: self.done > known or self.ended, PERIOD)
+                seen, ended = self.done, self.ended
+            yield seen
+
+    @property
+    def share(self) -> float:
+        """How much of the network calls is done."""
+        now = self._now
+        return min(1.0, (self.calls + (0 if now is None else now[1])) / self.total) if self.total else 1.0
+
+    @property
+    def left(self) -> float | None:
+        """Seconds to come, at the pace so far; None in the first moments."""
+        spent, share = time.monotonic() - self._began, self.share
+        return spent * (1 - share) / share if spent > 3 and share > 0.02 else None
+
+    @property
+    def where(self) -> str:
+        """The run of this moment."""
+        now = self._now
+        return "" if now is None else f"{card(now[0].method).title}, step {now[1]} of {now[2]}"
+
+    def _work(self) -> None:
+        try:
+            with self._desk.turns.turn(self._halt.is_set):
+                self.waiting, self._began = False, time.monotonic()
+                self._measure()
+        except Cancelled:
+            self.stopped = True
+        except BaseException as error:  # the page's side tells it; a thread has nobody to raise to
+            self.error = error
+        with self._news:
+            self.ended = True
+            self._news.notify_all()
+
+    def _measure(self) -> None:
+        found, library = self.board, self._desk.library
+        points = run(
+            self.plan, found.subject, found.journal, library.method, stop=self._halt.is_set, watch=self._watch
+        )
+        for _ in points:
+            with self._news:
+                self.done += 1
+                self._news.notify_all()
+            if self._halt.is_set():
+                raise Cancelled("The sweep was stopped.")
+
+    def _watch(self, settings: Settings, frame: Frame) -> None:
+        if frame.done:
+            self.calls, self._now = self.calls + calls_of(settings), None
+        else:
+            self._now = settings, frame.calls, calls_of(settings)
+
+
+def sweeping(desk: Desk, session: str, ask: Ask, *, agreed: bool = False) -> Iterator[Message]:
+    """Measure what is missing. Closing the generator ends it; every error becomes a message."""
+    try:
+        yield Message("Looking at your photo", 0.0)
+        found = board(desk, ask)
+        plan = ask.plan(desk.library.precision)
+        cost = estimate(plan, found.subject, found.journal, desk.library.rate)
+        if cost.large and not agreed:
+            text = f"{cost.sentence} That is long: tick the box to begin all the same, or name fewer values."
+            yield Message("Not begun", 0.0, found, text, failed=True)
+            return
+        yield from _sweep(desk, session, found, plan)
+    except Exception as error:  # whatever happens, the page gets a sentence and stays usable
+        yield Message("Not swept", 0.0, text=sentence(error), failed=True)
+
+
+def _sweep(desk: Desk, session: str, found: Board, plan: Sequence[Request]) -> Iterator[Message]:
+    there = sum(found.journal.get(r.settings) is not None for r in plan)
+    yield Message(f"{there} of {len(plan)} points", 0.0, found)
+    work = Sweeping(desk, found, plan)
+    desk.store.attach(session, work)
+    work.start()
+    try:
+        seen = 0
+        for done in work.news():
+            fresh, seen = done > seen, done
+            yield Message(_caption(work, there + done, len(plan)), work.share, found if fresh else None)
+    finally:
+        work.stop()
+        work.join()
+        desk.store.detach(session, work)
+    if work.error is not None:
+        raise work.error
+    done = there + work.done
+    if work.stopped:
+        text = f"Stopped with {done} of {len(plan)} points, which are kept. Run sweep goes on from here, later too."
+        yield Message(f"Stopped · {done} of {len(plan)} points", work.share, found, text)
+        return
+    yield Message(f"Finished · {len(plan)} points", 1.0, found)
+
+
+def _caption(work: Sweeping, done: int, of: int) -> str:
+    if work.waiting:
+        return "Waiting for another run to end"
+    left = work.left
+    parts = [f"{done} of {of} points", work.where, f"{duration(left)} left" if left and left > 1 else ""]
+    return " · ".join(filter(None, parts))
+
+
+def forget(desk: Desk, ask: Ask) -> None:
+    """Delete everything that was measured on this photo."""
+    Shelf(default_root()).forget(ask.subject(desk.max_pixels))
