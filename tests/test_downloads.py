@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -223,6 +223,20 @@ def test_a_hub_that_holds_another_file_is_told_before_a_byte_comes(site: Site):
     with pytest.raises(WrongHash, match="now holds another file"):
         download.get(on_hub(site, weights(1)))
     assert site.gets() == [] and left() == []
+
+
+def test_mirrors_are_asked_in_turn_where_the_source_has_the_file_no_more(site: Site):
+    mirrors = (Hub("owner/gone-too", "net.safetensors"), Hub("owner/model", "net.safetensors"))
+    record = replace(on_hub(site), source=Hub("owner/gone", "net.safetensors"), mirrors=mirrors, sha256="")
+    assert download.get(record).read_bytes() == DATA and left() == ["net.safetensors"]
+    assert [path.split("/")[2] for _, path, _ in site.asked if "resolve" in path][:3] == ["gone", "gone-too", "model"]
+
+
+def test_where_no_mirror_has_the_file_the_sources_own_answer_is_told(site: Site):
+    record = replace(on_hub(site), source=Hub("owner/gone", "net.safetensors"), sha256="")
+    record = replace(record, mirrors=(Hub("owner/gone-too", "net.safetensors"),))
+    with pytest.raises(CheckpointError, match=r"owner/gone has no file of test/net any more"):
+        download.get(record)
 
 
 def test_a_token_goes_to_the_hub_and_not_to_its_storage(site: Site, monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,288 @@
+"""DiffBIR's networks: built from a file's shapes, strictly filled under published names, and refused in sentences."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from restore_core.checkpoints import catalogue, match, reading
+from restore_core.checkpoints.records_diffbir import RECORDS, check_base
+from restore_core.errors import CheckpointError, KeysDiffer
+from restore_core.networks import clip_tokens, published, rrdbnet, scunet, stable_diffusion, swinir
+from restore_core.networks.stable_diffusion import AUTOENCODER, TEXT, UNET, StableDiffusion
+from restore_core.networks.swin import APART, SwinSizes, cyclic_mask
+
+CONFIG = {"head_width": 16, "text_head_width": 16, "text_layers": 1}
+WIDTHS = (32, 32)
+
+
+# --- small files of the published kind -------------------------------------------------------------------------
+
+
+def _unet_shapes(channels: int) -> dict[str, tuple[int, ...]]:
+    """A U-Net's way down and middle of two levels, one block each, attention at both."""
+    shapes: dict[str, tuple[int, ...]] = {"time_embed.0.weight": (128, 32), "time_embed.2.weight": (128, 128)}
+    shapes["input_blocks.0.0.weight"] = (32, channels, 3, 3)
+    shapes |= _res("input_blocks.1.0.", 32, 32) | _transformer("input_blocks.1.1.")
+    shapes["input_blocks.2.0.op.weight"] = (32, 32, 3, 3)
+    shapes |= _res("input_blocks.3.0.", 32, 32) | _transformer("input_blocks.3.1.")
+    shapes |= _res("middle_block.0.", 32, 32) | _transformer("middle_block.1.") | _res("middle_block.2.", 32, 32)
+    return shapes
+
+
+def _res(prefix: str, width: int, out: int) -> dict[str, tuple[int, ...]]:
+    shapes = {f"{prefix}in_layers.0.weight": (width,), f"{prefix}in_layers.2.weight": (out, width, 3, 3),
+              f"{prefix}emb_layers.1.weight": (out, 128), f"{prefix}out_layers.0.weight": (out,),
+              f"{prefix}out_layers.3.weight": (out, out, 3, 3)}  # fmt: skip
+    return shapes | ({f"{prefix}skip_connection.weight": (out, width, 1, 1)} if width != out else {})
+
+
+def _transformer(prefix: str) -> dict[str, tuple[int, ...]]:
+    inner, shapes = f"{prefix}transformer_blocks.0.", {f"{prefix}norm.weight": (32,)}
+    shapes |= {f"{prefix}{name}.weight": (32, 32) for name in ("proj_in", "proj_out")}
+    for attention, seen in (("attn1", 32), ("attn2", 16)):
+        sizes = {"to_q": (32, 32), "to_k": (32, seen), "to_v": (32, seen), "to_out.0": (32, 32)}
+        shapes |= {f"{inner}{attention}.{name}.weight": size for name, size in sizes.items()}
+    shapes |= {f"{inner}norm{i}.weight": (32,) for i in (1, 2, 3)}
+    return shapes | {f"{inner}ff.net.0.proj.weight": (256, 32), f"{inner}ff.net.2.weight": (32, 128)}
+
+
+def _with_biases(shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Every weight has its bias, but for queries, keys and values."""
+    biased = {k: s for k, s in shapes.items() if not k.endswith(("to_q.weight", "to_k.weight", "to_v.weight"))}
+    return shapes | {key.replace(".weight", ".bias"): (shape[0],) for key, shape in biased.items()}
+
+
+def _made(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {key: 0.1 * torch.randn(shape, generator=generator) for key, shape in shapes.items()}
+
+
+def control_file() -> dict[str, Tensor]:
+    shapes = _unet_shapes(8) | {f"zero_convs.{i}.0.weight": (32, 32, 1, 1) for i in range(4)}
+    return _made(_with_biases(shapes | {"middle_block_out.0.weight": (32, 32, 1, 1)}))
+
+
+def base_file() -> dict[str, Tensor]:
+    """U-Net, autoencoder and text tower, and what published files hold beside them."""
+    up = {}
+    for i in range(4):
+        up |= _res(f"output_blocks.{i}.0.", 64, 32) | _transformer(f"output_blocks.{i}.1.")
+    up["output_blocks.1.2.conv.weight"] = (32, 32, 3, 3)
+    unet = _with_biases(_unet_shapes(4) | up | {"out.0.weight": (32,), "out.2.weight": (4, 32, 3, 3)})
+    with match.WithoutMemory():
+        coder = published.library("diffusers").AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+            block_out_channels=WIDTHS, layers_per_block=1,
+        )  # fmt: skip
+        names = stable_diffusion.names.autoencoder(list(coder.state_dict()), 2)
+        coder = stable_diffusion.Autoencoder(coder, names)
+    text = {"token_embedding.weight": (60, 16), "positional_embedding": (77, 16), "ln_final.weight": (16,),
+            "ln_final.bias": (16,), "text_projection": (16, 16), "logit_scale": ()}  # fmt: skip
+    for layer in (0, 23):
+        text |= {f"transformer.resblocks.{layer}.{name}": shape for name, shape in {
+            "attn.in_proj_weight": (48, 16), "attn.in_proj_bias": (48,), "attn.out_proj.weight": (16, 16),
+            "attn.out_proj.bias": (16,), "ln_1.weight": (16,), "ln_1.bias": (16,), "ln_2.weight": (16,),
+            "ln_2.bias": (16,), "mlp.c_fc.weight": (64, 16), "mlp.c_fc.bias": (64,), "mlp.c_proj.weight": (16, 64),
+            "mlp.c_proj.bias": (16,)}.items()}  # fmt: skip
+    beside = {"betas": (1000,), "cond_encoder.conv.weight": (4, 4), "control_model.time_embed.0.weight": (8, 8),
+              "preprocess_model.conv_first.1.weight": (8, 8)}  # fmt: skip
+    shapes = {UNET + key: shape for key, shape in unet.items()}
+    shapes |= {AUTOENCODER + key: tuple(tensor.shape) for key, tensor in coder.state_dict().items()}
+    return _made(shapes | {TEXT + key: shape for key, shape in text.items()} | beside)
+
+
+# --- the key map ------------------------------------------------------------------------------------------------
+
+
+def test_a_base_file_becomes_three_networks_whatever_else_it_holds(tmp_path: Path):
+    state = base_file()
+    save_file(state, tmp_path / "base.safetensors")
+    found = match.build(reading.open_state(tmp_path / "base.safetensors"), CONFIG)
+    assert isinstance(found, StableDiffusion) and not any(p.is_meta for p in found.parameters())
+    own = found.state_dict()
+    assert own.keys() == stable_diffusion.select(state).keys()
+    assert not any(".resblocks.23." in name for name in own)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in own.items())
+
+
+@torch.no_grad()
+def test_queries_keys_and_values_are_told_apart_and_convolutions_of_one_pixel_are_matrices():
+    state = base_file()
+    found = match.build(state, CONFIG)
+    attention = found.text.network.encoder.layers[0].self_attn
+    whole = state[TEXT + "transformer.resblocks.0.attn.in_proj_weight"]
+    parts = (attention.q_proj, attention.k_proj, attention.v_proj)
+    assert torch.equal(torch.cat([p.weight for p in parts]), whole)
+    query = found.autoencoder.network.encoder.mid_block.attentions[0].to_q.weight
+    assert torch.equal(query[..., None, None], state[AUTOENCODER + "encoder.mid.attn_1.q.weight"])
+
+
+@torch.no_grad()
+def test_the_base_runs_from_a_prompt_to_a_picture():
+    found = match.build(base_file(), CONFIG)
+    latent = found.autoencoder.encode(torch.rand(1, 3, 16, 16) * 2 - 1)
+    context = found.text(torch.tensor([[58, 3, 59] + [0] * 74]))
+    raw = found.unet(latent, 10.0, context)
+    assert latent.shape == raw.shape == (1, 4, 8, 8) and context.shape == (1, 77, 16)
+    assert found.autoencoder.decode(raw).shape == (1, 3, 16, 16) and found.autoencoder.factor == 2
+
+
+@torch.no_grad()
+def test_the_first_convolution_of_the_control_sees_x_and_the_condition():
+    state = control_file()
+    control = match.build(state, CONFIG)
+    first = state["input_blocks.0.0.weight"]
+    assert torch.equal(control.network.conv_in.weight, first[:, :4])
+    assert torch.equal(control.network.controlnet_cond_embedding.weight, first[:, 4:])
+    assert control.network.controlnet_cond_embedding.bias is None
+    x, c, context = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8), torch.randn(2, 77, 16)
+    whole, half = control(x, 5, context, c), control(x, 5, context, c, 0.5)
+    assert len(whole) == 5 and all(torch.allclose(0.5 * w, h) for w, h in zip(whole, half, strict=True))
+    assert not torch.allclose(whole[0], control(x, 5, context, -c)[0])
+
+
+def test_missing_surplus_and_misshapen_keys_are_told_together_in_published_names():
+    state = control_file()
+    del state["middle_block.0.in_layers.2.bias"]
+    state["input_hint_block.0.weight"] = torch.zeros(16, 3, 3, 3)
+    state["zero_convs.2.0.weight"] = torch.zeros(32, 31, 1, 1)
+    with pytest.raises(KeysDiffer) as told:
+        match.build(state, CONFIG)
+    sentence = str(told.value)
+    assert "1 missing: middle_block.0.in_layers.2.bias" in sentence
+    assert "1 unexpected: input_hint_block.0.weight" in sentence
+    assert "zero_convs.2.0.weight (32, 31, 1, 1) instead of (32, 32, 1, 1)" in sentence
+
+
+def test_a_base_without_its_text_tower_is_told_from_its_keys():
+    state = {name: tensor for name, tensor in base_file().items() if not name.startswith(TEXT)}
+    with pytest.raises(KeysDiffer, match="Stable Diffusion"):
+        match.build(state, CONFIG)
+
+
+def test_every_published_file_is_told_by_its_keys():
+    assert match.architecture_of(base_file()).key == "stable-diffusion-2"
+    assert match.architecture_of(control_file()).key == "ir-controlnet"
+
+
+# --- what belongs together --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("control", [r for r in RECORDS if r.architecture == "ir-controlnet"], ids=lambda r: r.key)
+def test_a_control_fits_its_own_base_and_no_other(control):
+    bases = [record for record in RECORDS if record.architecture == "stable-diffusion-2"]
+    for base in bases:
+        if base.key == control.config["base"]:
+            check_base(control, base)
+            told = {key: control.config[key] for key in base.config}
+            assert told == base.config
+        else:
+            with pytest.raises(CheckpointError, match=f"{base.key}, which predicts {base.config['predicts']}"):
+                check_base(control, base)
+
+
+def test_a_v1_control_with_a_base_that_predicts_v_is_refused():
+    with pytest.raises(CheckpointError) as told:
+        check_base(catalogue.record("diffbir/v1-general"), catalogue.record("diffbir/sd21-base-zsnr"))
+    assert "predicts eps" in str(told.value) and "Choose diffbir/sd21-base" in str(told.value)
+
+
+# --- prompts ----------------------------------------------------------------------------------------------------
+
+
+def test_a_prompt_of_ten_thousand_characters_is_cut_and_what_was_cut_is_told():
+    prompt = ("an old photo of a harbour " * 400)[:10_000].strip()
+    found = clip_tokens.tokenize([prompt, "a harbour"])
+    assert found.ids.shape == (2, 77) and found.ids[0, 0] == 49406 and found.ids[0, -1] == 49407
+    assert (found.ids[0] != 0).all() and prompt.endswith(found.unseen[0]) and len(found.unseen[0]) > 9_000
+    assert found.unseen[1] == "" and found.ids[1].tolist()[3:] == [49407] + [0] * 73
+
+
+@pytest.mark.parametrize("words", [75, 76])
+def test_seventy_five_tokens_are_seen(words: int):
+    found = clip_tokens.tokenize(["sea " * words])
+    assert found.unseen[0] == ("" if words == 75 else "sea")
+    assert found.ids[0].tolist() == [49406] + [found.ids[0, 1].item()] * 75 + [49407]
+
+
+def test_every_character_has_tokens_of_its_own():
+    texts = ["", "  two\n\tspaces ", "Straße №5 – 東京 🦊", "'s <|endoftext|> \x00"]
+    found = clip_tokens.tokenize(texts)
+    assert len({tuple(row) for row in found.ids.tolist()}) == len(texts)
+    assert clip_tokens.tokenize(["two spaces"]).ids.equal(clip_tokens.tokenize(["  two\n\tspaces "]).ids)
+
+
+# --- without the libraries --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["diffusers", "transformers"])
+def test_a_missing_library_is_told_with_the_way_to_get_it(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, name, None)
+    clip_tokens._tokenizer.cache_clear()
+    state = base_file() if name == "transformers" else control_file()
+    with pytest.raises(CheckpointError, match=rf"{name} cannot be imported.*requirements-diffbir\.txt"):
+        match.build(state, CONFIG)
+    if name == "transformers":
+        with pytest.raises(CheckpointError, match=r"requirements-diffbir\.txt"):
+            clip_tokens.tokenize(["a harbour"])
+
+
+# --- cleaners ---------------------------------------------------------------------------------------------------
+
+
+def test_shifted_windows_see_only_what_were_neighbours():
+    """A picture of 2 x 2 windows rolled by half of one: the last windows of each side hold parts from both ends."""
+    mask = cyclic_mask(8, 8, 4, 2)
+    assert mask.shape == (4, 16, 16) and set(mask.unique().tolist()) == {APART, 0.0}
+    assert (mask[0] == 0).all()
+    seen = [(m == 0).sum(dim=1).tolist() for m in mask]
+    assert seen[1] == [8] * 16 and seen[2] == [8] * 16 and seen[3] == [4] * 16
+    together = mask[1][0].reshape(4, 4) == 0  # the first token of the upper right window: the left two columns
+    assert together.tolist() == [[True, True, False, False]] * 4
+
+
+def _cleaners() -> dict[str, torch.nn.Module]:
+    torch.manual_seed(0)
+    sizes = SwinSizes(width=12, heads=2, window=8, hidden=24, depth=2, side=64)
+    block = (16, 1, 8, 32)
+    widths = [(w * block[0], w, 8, w * 32) for w in (1, 2, 4, 8, 4, 2, 1)]
+    return {
+        "swinir": swinir.SwinIR([sizes], 8, 8),
+        "rrdbnet": rrdbnet.RRDBNet(3, 3, 8, 4, blocks=2, doublings=2),
+        "scunet": scunet.SCUNet(3, 16, [[size] * 2 for size in widths]),
+    }
+
+
+@pytest.mark.parametrize("name", ["swinir", "rrdbnet", "scunet"])
+@torch.no_grad()
+def test_a_cleaner_comes_back_from_its_own_shapes(name: str):
+    made = _cleaners()[name].eval()
+    found = match.build(made.state_dict(), {})
+    assert match.architecture_of(made.state_dict()).key == name
+    x = torch.rand(1, 3, 64, 64)
+    assert torch.equal(made(x), found(x))
+
+
+@pytest.mark.parametrize("size", [(8, 8), (1, 70), (65, 64)])
+@pytest.mark.parametrize("name", ["swinir", "rrdbnet", "scunet"])
+@torch.no_grad()
+def test_a_cleaner_takes_any_size(name: str, size: tuple[int, int]):
+    network = _cleaners()[name].eval()
+    scale = 4 if name == "rrdbnet" else 1
+    out = network(torch.rand(2, 3, *size))
+    assert out.shape == (2, 3, scale * size[0], scale * size[1]) and out.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["swinir", "scunet"])
+@torch.no_grad()
+def test_pictures_of_a_batch_do_not_see_each_other(name: str):
+    network = _cleaners()[name].eval()
+    pair = torch.rand(2, 3, 128, 64)
+    alone = torch.cat([network(pair[:1]), network(pair[1:])])
+    assert torch.allclose(network(pair), alone, atol=1e-5)
