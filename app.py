@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def main() -> int:
@@ -15,6 +18,8 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, help="default: 7860, or the next free one")
     parser.add_argument("--device", help="cpu, cuda, mps; default: the fastest there is")
+    parser.add_argument("--models", type=Path, action="append", default=[], metavar="DIR",
+                        help="also look for weights in this folder; repeatable")  # fmt: skip
     parser.add_argument("--offline", action="store_true", help="never ask another host for weights")
     parser.add_argument("--share", action="store_true", help="a public address for three days (by Gradio)")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
@@ -24,13 +29,17 @@ def main() -> int:
     if asked.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
 
+    from restore_core.checkpoints.folders import also_look_in
     from restore_core.errors import RestoreError
     from restore_core.library import Library
     from restore_core.ui import build
     from restore_core.ui.serving import serve
 
     try:
-        page = build(Library(asked.device), max_pixels=asked.max_pixels)
+        for folder in asked.models:
+            also_look_in(folder)
+        own = not asked.share and asked.host in LOOPBACK
+        page = build(Library(asked.device), max_pixels=asked.max_pixels, keeper=own)
         browser = not asked.no_browser
         serve(page, host=asked.host, port=asked.port, share=asked.share, browser=browser, debug=asked.debug)
     except RestoreError as error:

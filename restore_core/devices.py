@@ -1,8 +1,9 @@
-"""Where networks run and in which precision."""
+"""Where networks run, in which precision, and how much room there is."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import torch
 
@@ -50,3 +51,14 @@ def describe(device: torch.device) -> str:
         memory = torch.cuda.get_device_properties(device).total_memory / 2**30
         return f"{torch.cuda.get_device_name(device)}, {memory:.0f} GB"
     return {"cpu": f"CPU, {torch.get_num_threads()} threads", "mps": "Apple GPU"}.get(device.type, device.type)
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that are free for networks, None where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        told = Path("/proc/meminfo").read_text(encoding="ascii")
+        return 1024 * int(told.partition("MemAvailable:")[2].split()[0])
+    except (OSError, ValueError, IndexError):
+        return None

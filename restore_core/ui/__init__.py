@@ -8,11 +8,15 @@ from typing import Any
 
 import gradio as gr
 
+from restore_core.images import MAX_PIXELS
 from restore_core.library import Library
-from restore_core.ui import links, restore
+from restore_core.ui import links, models, restore
 from restore_core.ui.desk import Desk
 
-TABS: tuple[tuple[str, str, Callable[[Desk], object]], ...] = (("restore", "Restore", restore.fill),)  # id, title, ...
+TABS: tuple[tuple[str, str, Callable[[Desk], object]], ...] = (  # id, title, what fills it
+    ("restore", "Restore", restore.fill),
+    ("models", "Models", models.fill),
+)
 
 TITLE = "Stepback"
 HEADER = (
@@ -27,16 +31,17 @@ ACCENT = gr.themes.Color(
 )  # fmt: skip
 
 
-def build(library: Library, *, max_pixels: int | None = None) -> gr.Blocks:
-    """The whole page, not yet launched."""
-    desk = Desk(library) if max_pixels is None else Desk(library, max_pixels=max_pixels)
+def build(library: Library, *, max_pixels: int | None = None, keeper: bool = True) -> gr.Blocks:
+    """The whole page, not yet launched. `keeper`: whether visitors may add and remove weights."""
+    desk = Desk(library, max_pixels=MAX_PIXELS if max_pixels is None else max_pixels, keeper=keeper)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.HTML(HEADER, apply_default_css=False)
         filled = {}
         with gr.Tabs(elem_id="tabs") as tabs:
             for key, title, fill in TABS:
-                with gr.Tab(title, id=key):
+                with gr.Tab(title, id=key) as shown:
                     filled[key] = fill(desk)
+                links.wire_entry(shown, filled[key])
         links.wire(tabs, filled)
         page.unload(desk.leave)
     page.queue(max_size=16, default_concurrency_limit=4)
@@ -96,7 +101,7 @@ def launch_options(*, debug: bool = False) -> dict[str, Any]:
     return {
         "theme": theme(),
         "css": "\n".join(path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("page*.css"))),
-        "max_file_size": "200mb",
+        "max_file_size": "1gb",  # weights; a photo's size is judged when it is opened
         "run_history": False,
         "footer_links": ["settings"],
         "show_error": debug,

@@ -25,12 +25,16 @@ def _store() -> SessionStore:
 
 @dataclass(frozen=True)
 class Desk:
-    """One server's means; handlers of every tab work with it."""
+    """One server's means; handlers of every tab work with it.
+
+    keeper   whether visitors may add and remove weights: not where the page is open to others
+    """
 
     library: Library
     store: SessionStore = field(default_factory=_store)
     turns: Turns = field(default_factory=Turns)
     max_pixels: int = MAX_PIXELS
+    keeper: bool = True
 
     def leave(self, request: gr.Request) -> None:
         """A page was closed."""

@@ -6,6 +6,7 @@ A tab's object may have
     clean        gr.State: path of the clean picture that goes with it, for measuring; None without one
     incoming     gr.State: settings that another tab sent, as JSON text
     sends        Sends: its buttons that lead elsewhere
+    entered      what happens each time the tab is opened: (handler, inputs, outputs)
 """
 
 from __future__ import annotations
@@ -39,6 +40,13 @@ def wire(tabs: gr.Tabs, filled: Mapping[str, Any]) -> None:
                 send.button.visible = False
 
 
+def wire_entry(shown: gr.Tab, filled: Any) -> None:
+    """Call the tab's `entered`, where it has one, each time it is opened."""
+    if hasattr(filled, "entered"):
+        handler, inputs, outputs = filled.entered
+        shown.select(handler, inputs, outputs, queue=False, show_progress="hidden", api_visibility="private")
+
+
 def _wire(tabs: gr.Tabs, send: Send, target: Any) -> None:
     pairs = [(send.photo, "photo"), (send.clean, "clean"), (send.settings, "incoming")]
     there = [(source, getattr(target, name, None)) for source, name in pairs if source is not None]
@@ -53,4 +61,4 @@ def _wire(tabs: gr.Tabs, send: Send, target: Any) -> None:
     )  # fmt: skip
 
 
-__all__ = ["Send", "wire"]
+__all__ = ["Send", "wire", "wire_entry"]
