@@ -1,36 +1,47 @@
-"""What a task's weights are worth on a folder of clean pictures: damaged with fixed seeds, restored, compared."""
+"""What weights are worth on folders of clean pictures: damaged with fixed seeds, restored, compared."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from restore_core.checkpoints import match
+from restore_core.checkpoints.files import open_state
 from restore_core.degradations import TASKS, Task
 from restore_core.engine import finish, restore
 from restore_core.errors import SettingsError
 from restore_core.images import load, resize
 from restore_core.library import Library, card
-from restore_core.metrics import lpips, psnr, psnr_y, ssim
+from restore_core.methods import METHODS, Method, Variant
+from restore_core.metrics import lpips, niqe, psnr, psnr_y, ssim
+from restore_core.networks.compact_unet import CompactModel
 from restore_core.settings import Settings
 
 BORDER = 4  # pixels that are not measured, the convention of x4 super-resolution, kept for every task
+NIQE_SIDE = 192  # below, NIQE has too few blocks to fit a Gaussian to, and is left out
 SUFFIXES = frozenset({".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+COMPACT = "compact/"  # weights of the kind that drives every method
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Means over the pictures: PSNR in dB (RGB; Y of BT.601), SSIM, LPIPS (AlexNet), seconds and calls of one."""
+    """Means over the pictures: PSNR in dB (RGB; Y of BT.601), SSIM, LPIPS (AlexNet), NIQE, seconds and calls of one.
+
+    niqe   NaN where every picture is too small for it
+    """
 
     what: str
     psnr: float
     psnr_y: float
     ssim: float
     lpips: float
+    niqe: float
     seconds: float
     calls: float
     pictures: int
@@ -43,6 +54,40 @@ class Pair:
     name: str
     clean: Tensor
     degraded: Tensor
+
+    @property
+    def enlarged(self) -> Tensor:
+        """The degraded picture at the clean one's size, bicubic."""
+        return resize(self.degraded, self.clean.shape[-2:]).clamp(0, 1)
+
+
+class Table:
+    """Rows of scores, each the mean over the pictures so far, in the order of their first appearance."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[tuple[float, ...]]] = {}
+
+    def add(self, what: str, pair: Pair, result: Tensor, seconds: float = 0.0, calls: float = 0.0) -> None:
+        """Measure one result, RGB in [0, 1], against its pair's clean picture."""
+        result = result.cpu()
+        scores = [float(m(result, pair.clean, crop_border=BORDER)) for m in (psnr, psnr_y, ssim, lpips)]
+        inner = result[..., BORDER:-BORDER, BORDER:-BORDER]
+        natural = float(niqe(inner)) if min(inner.shape[-2:]) >= NIQE_SIDE else math.nan
+        self._rows.setdefault(what, []).append((*scores, natural, seconds, calls))
+
+    def scores(self) -> list[Scores]:
+        """The means, one a row; pictures without a NIQE do not count for it."""
+        return [
+            Scores(what, *torch.tensor(rows, dtype=torch.float64).nanmean(dim=0).tolist(), len(rows))
+            for what, rows in self._rows.items()
+        ]
+
+
+def task_called(key: str) -> Task:
+    """The task, or SettingsError."""
+    if key not in TASKS:
+        raise SettingsError(f"There is no task called '{key}'. Choose one of {', '.join(TASKS)}.")
+    return TASKS[key]
 
 
 def pairs(folder: Path, task: Task, damage: Mapping[str, float], seed: int) -> Iterator[Pair]:
@@ -58,6 +103,40 @@ def pairs(folder: Path, task: Task, damage: Mapping[str, float], seed: int) -> I
         yield Pair(path.name, clean, task(clean, {**task.standard, **damage}, generator))
 
 
+def own_weights(file: Path) -> CompactModel:
+    """Compact weights from a file that is not among the shipped ones, for `evaluate`."""
+    network = match.build(open_state(file), {})
+    if not isinstance(network, CompactModel):
+        raise SettingsError(
+            f"{file} holds a network of another kind, which does not drive every method. Choose compact weights, as "
+            f"python -m restore_core train --method compact leaves them."
+        )
+    return network
+
+
+def is_compact(variant: Variant) -> bool:
+    """Whether the project's own networks stand behind it."""
+    return all(weights.startswith(COMPACT) for weights in variant.weights.values())
+
+
+def methods_for(task: str, own: nn.Module | None = None) -> tuple[str, ...]:
+    """Methods that have compact weights for the task; with own ones: all that compact networks can drive."""
+    fits = lambda v: is_compact(v) and (own is not None or v.task == task)  # noqa: E731
+    return tuple(key for key, method in METHODS.items() if any(fits(v) for v in method.card.variants))
+
+
+def _method(key: str, task: Task, library: Library, own: nn.Module | None) -> tuple[Method, str]:
+    """The method with the task's weights, or with `own` in the place of shipped ones; the variant with its settings."""
+    if own is None:
+        variant = card(key).variant_for(task.key)
+        return library.method(key, variant.key), variant.key
+    shape = next((v for v in card(key).variants if is_compact(v)), None)
+    if shape is None:
+        raise SettingsError(f"'{key}' is not driven by compact weights. Leave out --weights, or choose another method.")
+    variant = replace(shape, task=task.key, scale=task.scale)
+    return METHODS[key](variant, {"network": own.to(library.device)}), shape.key
+
+
 def evaluate(
     folder: Path,
     task_key: str,
@@ -69,54 +148,41 @@ def evaluate(
     seed: int = 0,
     limit: int | None = None,
     changes: Mapping[str, Any] | None = None,
+    own: nn.Module | None = None,
 ) -> Iterator[list[Scores]]:
     """After each picture, the table so far: input, predictor, then each method once and as a mean of `mean_of` samples
-    (0: leave these out). `changes` move every method's defaults."""
-    task = TASKS[task_key] if task_key in TASKS else None
-    if task is None:
-        raise SettingsError(f"There is no task called '{task_key}'. Choose one of {', '.join(TASKS)}.")
-    asked = dict(changes or {})
-    asked.setdefault("precision", library.precision)
-    table: dict[str, list[tuple[float, ...]]] = {}
+    (0: leave these out). `changes` move every method's defaults; `own` takes the place of the shipped weights."""
+    task, table = task_called(task_key), Table()
+    asked = {"precision": library.precision} | dict(changes or {})
     for k, pair in enumerate(pairs(folder, task, damage or {}, seed)):
         if limit is not None and k >= limit:
             break
-        plain = resize(pair.degraded, pair.clean.shape[-2:]).clamp(0, 1)
-        _add(table, "input", pair, plain, 0, 0)
+        table.add("input", pair, pair.enlarged)
         for number, key in enumerate(methods):
-            variant = card(key).variant_for(task_key)
-            settings = card(key).settings(variant.key, **{"seed": seed + k, **asked})
-            problem = library.method(key, variant.key).pose(pair.degraded.to(library.device), settings)
+            method, variant = _method(key, task, library, own)
+            settings = card(key).settings(variant, **{"seed": seed + k, **asked})
+            problem = method.pose(pair.degraded.to(library.device), settings)
             if number == 0 and problem.guess is not None:
-                _add(table, "predictor", pair, problem.decode(problem.guess), 0, 0)
+                table.add("predictor", pair, problem.decode(problem.guess))
             for samples in (1, mean_of) if mean_of > 1 else (1,):
                 ask = Settings(**(settings.to_json() | {"samples": samples}))
                 last = finish(restore(problem, ask))
                 label = key if samples == 1 else f"{key}, mean of {samples}"
-                _add(table, label, pair, last.result, last.seconds, last.calls)
-        yield [_mean(what, rows) for what, rows in table.items()]
-
-
-def _add(table: dict, what: str, pair: Pair, result: Tensor, seconds: float, calls: float) -> None:
-    result = result.cpu()
-    scores = [float(metric(result, pair.clean, crop_border=BORDER)) for metric in (psnr, psnr_y, ssim, lpips)]
-    table.setdefault(what, []).append((*scores, seconds, calls))
-
-
-def _mean(what: str, rows: list[tuple[float, ...]]) -> Scores:
-    means = torch.tensor(rows, dtype=torch.float64).mean(dim=0).tolist()
-    return Scores(what, *means, len(rows))
+                table.add(label, pair, last.result, last.seconds, last.calls)
+        yield table.scores()
 
 
 def as_table(scores: Sequence[Scores]) -> str:
     """The scores as a Markdown table."""
-    lines = ["| | PSNR RGB | PSNR Y | SSIM | LPIPS | calls | s |", "|---|---|---|---|---|---|---|"]
+    lines = ["| | PSNR RGB | PSNR Y | SSIM | LPIPS | NIQE | calls | s |", "|---|---|---|---|---|---|---|---|"]
     for s in scores:
-        quality = f"{s.psnr:.2f} | {s.psnr_y:.2f} | {s.ssim:.4f} | {s.lpips:.4f}"
+        natural = "" if math.isnan(s.niqe) else f"{s.niqe:.2f}"
+        quality = f"{s.psnr:.2f} | {s.psnr_y:.2f} | {s.ssim:.4f} | {s.lpips:.4f} | {natural}"
         lines.append(f"| {s.what} | {quality} | {s.calls:.0f} | {s.seconds:.1f} |")
     return "\n".join(lines)
 
 
 def as_json(scores: Sequence[Scores]) -> list[dict[str, Any]]:
-    """The scores as plain dicts."""
-    return [asdict(s) for s in scores]
+    """The scores as plain dicts; a number that there is not is null."""
+    rows = [asdict(s) for s in scores]
+    return [{key: None if isinstance(v, float) and math.isnan(v) else v for key, v in row.items()} for row in rows]

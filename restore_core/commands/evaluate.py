@@ -13,16 +13,16 @@ from restore_core import export
 from restore_core.commands import options
 from restore_core.degradations import TASKS
 from restore_core.errors import SettingsError
-from restore_core.evaluation import as_json, as_table, evaluate
+from restore_core.evaluation import as_json, as_table, evaluate, methods_for, own_weights, task_called
 from restore_core.library import Library
-from restore_core.methods import METHODS
 
 
 def add_parser(commands: Any) -> None:
     p = commands.add_parser("evaluate", help="measure a task's weights on a folder of clean photos")
-    p.add_argument("folder", type=Path)
+    p.add_argument("folder", type=Path, nargs="+", help="each makes a table of its own")
     p.add_argument("--task", required=True, help=", ".join(TASKS))
-    p.add_argument("--method", action="append", help=f"repeatable; default: {', '.join(METHODS)}")
+    p.add_argument("--method", action="append", help="repeatable; default: all that have weights for the task")
+    p.add_argument("--weights", type=Path, metavar="FILE", help="compact weights of your own, in place of the shipped")
     p.add_argument("--mean-of", default="8", help="also the mean of so many samples; 0: not")
     p.add_argument("--damage", action="append", default=[], metavar="NAME=NUMBER", help="e.g. sigma=25, noise=0")
     p.add_argument("--limit", help="only the first so many pictures")
@@ -35,15 +35,23 @@ def add_parser(commands: Any) -> None:
 def _evaluate(asked: argparse.Namespace) -> int:
     changes = options.given(asked)
     library = Library(asked.device)
-    tables = evaluate(
-        asked.folder, asked.task, asked.method or list(METHODS), library,
-        mean_of=options.whole("--mean-of", asked.mean_of), damage=dict(_pair(text) for text in asked.damage),
-        limit=None if asked.limit is None else options.whole("--limit", asked.limit), changes=changes,
-    )  # fmt: skip
-    *_, scores = tqdm(tables, unit="picture", disable=None, leave=False)
-    print(as_table(scores))
+    task_called(asked.task)
+    own = own_weights(asked.weights) if asked.weights else None
+    methods = asked.method or methods_for(asked.task, own)
+    found = []
+    for folder in asked.folder:
+        tables = evaluate(
+            folder, asked.task, methods, library, mean_of=options.whole("--mean-of", asked.mean_of),
+            damage=dict(_pair(text) for text in asked.damage), changes=changes, own=own,
+            limit=None if asked.limit is None else options.whole("--limit", asked.limit),
+        )  # fmt: skip
+        *_, scores = tqdm(tables, unit="picture", disable=None, leave=False)
+        heading = f"{folder.name}, {scores[0].pictures} pictures\n\n" if len(asked.folder) > 1 else ""
+        print(f"{heading}{as_table(scores)}\n")
+        found.append({"folder": folder.name, "scores": as_json(scores)})
     if asked.json:
-        export.write_whole(asked.json, json.dumps(as_json(scores), indent=1).encode())
+        rows = found if len(found) > 1 else found[0]["scores"]
+        export.write_whole(asked.json, json.dumps(rows, indent=1).encode())
     return 0
 
 
