@@ -1,0 +1,262 @@
+"""Many photos, one request: plan(folder), then run_all(items, work), where any map will do.
+
+    items = plan(folder, out)                                    # what would be made of what
+    for outcome in run_all(items, request, workers(2), Journal(out)):
+        print(outcome.state, outcome.source)                     # one line a photo, as they end
+
+A photo that fails becomes an outcome with a sentence and holds nobody up. What was made is written in the journal, so
+that the same command run again does only what is missing; a file has its name only when it is whole.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from restore_core import export, images, job
+from restore_core.engine import finish
+from restore_core.errors import RestoreError, SettingsError
+from restore_core.library import Library
+
+PICTURES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+ATTEMPTS = 2  # how often a photo is begun again whose worker was lost
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is done to every photo: the arguments of job.plan."""
+
+    task: str = "auto"
+    method: str = "auto"
+    preset: int = 2
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    max_pixels: int = images.MAX_PIXELS
+
+
+@dataclass(frozen=True)
+class Item:
+    """One photo and the file that will be made of it."""
+
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one photo ended. `sentence` says what was seen in it, or why it failed."""
+
+    source: str
+    target: str
+    state: Literal["done", "kept", "failed"]
+    sentence: str = ""
+    seconds: float = 0.0
+    calls: int = 0
+
+
+Restore = Callable[[Item, Request], Outcome]
+Map = Callable[[Sequence[Item], Request], Iterator[Outcome]]
+
+
+def plan(folder: Path, out: Path, *, suffix: str = ".png") -> list[Item]:
+    """Every picture below `folder`, and its result at the same place below `out`.
+
+    Two photos whose results would have one name (a.jpg and a.png) keep their suffix in it (a.jpg.png, a.png.png).
+    """
+    if not folder.is_dir():
+        raise SettingsError(f"{folder} is not a folder, so there are no photos in it. Give a folder of photos.")
+    own = out.resolve()
+    found = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in PICTURES and path.is_file() and not path.resolve().is_relative_to(own)
+    ]
+    if not found:
+        raise SettingsError(
+            f"There is no picture in {folder} that this program reads ({', '.join(PICTURES)}). Choose another folder."
+        )
+    stems = [path.relative_to(folder).with_suffix("") for path in found]
+    twice = {stem for stem in stems if stems.count(stem) > 1} if len(set(stems)) < len(stems) else set()
+    return [
+        Item(path, out / (path.relative_to(folder).as_posix() + suffix if stem in twice else f"{stem}{suffix}"))
+        for path, stem in zip(found, stems, strict=True)
+    ]
+
+
+def restore(item: Item, request: Request, library: Library) -> Outcome:
+    """Restore one photo; what goes wrong with it is told in the outcome."""
+    began = time.perf_counter()
+    try:
+        photo = images.load(item.source, max_pixels=request.max_pixels)
+        work = job.plan(
+            photo, library, task=request.task, method=request.method, preset=request.preset, **request.changes
+        )
+        item.target.parent.mkdir(parents=True, exist_ok=True)
+        export.check_writable(item.target)
+        last = finish(job.run(work, library))
+        export.save(last.result, item.target, like=photo, settings=work.record(library, last))
+    except (RestoreError, OSError) as error:
+        return Outcome(str(item.source), str(item.target), "failed", str(error), time.perf_counter() - began)
+    return Outcome(
+        str(item.source), str(item.target), "done", work.reason, time.perf_counter() - began, last.calls
+    )
+
+
+class Journal:
+    """What was made in a folder, one JSON object a line; a line is whole or is not counted."""
+
+    NAME = ".stepback-batch.jsonl"
+
+    def __init__(self, out: Path):
+        self.path = out / self.NAME
+        self._made = set(self._read())
+
+    def _read(self) -> Iterator[str]:
+        if not self.path.is_file():
+            return
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                yield json.loads(line)["mark"]
+            except (ValueError, KeyError, TypeError):
+                continue  # the line that a cut wire or a full disk left behind
+
+    def has(self, item: Item, request: Request) -> bool:
+        """Whether exactly this was made already, of a photo that has not changed since."""
+        return item.target.is_file() and _mark(item, request) in self._made
+
+    def add(self, item: Item, request: Request, outcome: Outcome) -> None:
+        """Note what was made."""
+        if outcome.state != "done":
+            return
+        mark = _mark(item, request)
+        self._made.add(mark)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"mark": mark} | asdict(outcome)) + "\n")
+
+
+def _mark(item: Item, request: Request) -> str:
+    """Changes with the request, the photo's bytes (told by size and time) and the result's name."""
+    status = item.source.stat()
+    told = [asdict(request), item.source.name, status.st_size, status.st_mtime_ns, item.target.name]
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def run_all(items: Sequence[Item], request: Request, run: Map, journal: Journal | None = None) -> Iterator[Outcome]:
+    """Outcomes in the order in which they come: those made earlier first."""
+    by_source = {str(item.source): item for item in items}
+    missing = []
+    for item in items:
+        if journal is not None and journal.has(item, request):
+            yield Outcome(str(item.source), str(item.target), "kept", "Made by an earlier run.")
+        else:
+            missing.append(item)
+    for outcome in run(missing, request) if missing else ():
+        if journal is not None:
+            journal.add(by_source[outcome.source], request, outcome)
+        yield outcome
+
+
+# maps
+
+
+def here(library: Library) -> Map:
+    """One photo after the other, in this process."""
+    return lambda items, request: (restore(item, request, library) for item in items)
+
+
+def workers(count: int, device: str | None = None, *, work: Restore | None = None) -> Map:
+    """`count` processes, each with networks of its own and its share of the cores.
+
+    A photo whose worker is lost (killed, out of memory) is begun again, ATTEMPTS times at most. work: what a worker
+    does with one photo, importable by name.
+    """
+    if count < 1:
+        raise SettingsError(f"{count} workers can do nothing. Choose 1 or more.")
+    threads, each = max(1, (os.cpu_count() or 1) // count), work or partial(_restore_in_worker, device)
+
+    def run(items: Sequence[Item], request: Request) -> Iterator[Outcome]:
+        attempts = {item: 0 for item in items}
+        while attempts:
+            with _pool(count, threads) as pool:
+                for item, outcome in _drain(pool, list(attempts), request, 2 * count, each):
+                    if outcome is None:  # one of those that were running when a worker was lost
+                        attempts[item] += 1
+                        outcome = given_up(item, attempts[item]) if attempts[item] > ATTEMPTS else None
+                    if outcome is not None:
+                        del attempts[item]
+                        yield outcome
+
+    return run
+
+
+def _pool(count: int, threads: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, context, initializer=torch.set_num_threads, initargs=(threads,))
+
+
+def _drain(
+    pool: ProcessPoolExecutor, items: list[Item], request: Request, most: int, work: Restore
+) -> Iterator[tuple[Item, Outcome | None]]:
+    """At most `most` in flight; None for those that were under way when the pool broke, which ends this round."""
+    waiting, flying = iter(items), dict[Future[Outcome], Item]()
+    while True:
+        try:
+            while len(flying) < most and (item := next(waiting, None)):
+                flying[pool.submit(work, item, request)] = item
+            if not flying:
+                return
+            ready, _ = wait(flying, return_when=FIRST_COMPLETED)
+            for future in ready:
+                outcome = future.result()
+                yield flying.pop(future), outcome
+        except BrokenExecutor:
+            for future, item in flying.items():
+                whole = future.done() and not future.exception()
+                yield item, future.result() if whole else None
+            return
+
+
+def given_up(item: Item, times: int) -> Outcome:
+    """The outcome of a photo whose worker was lost too often."""
+    sentence = (
+        f"The program that restored it was ended {times} times, perhaps because memory ran out. Try it alone, "
+        "with a smaller --tile, or with fewer workers."
+    )
+    return Outcome(str(item.source), str(item.target), "failed", sentence)
+
+
+@cache
+def _library(device: str | None) -> Library:
+    return Library(device)  # one for each worker process
+
+
+def _restore_in_worker(device: str | None, item: Item, request: Request) -> Outcome:
+    return restore(item, request, _library(device))
+
+
+def as_table(outcomes: Iterable[Outcome]) -> str:
+    """One line a photo, for people and for spreadsheets: CSV with a head."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["source", "target", "state", "seconds", "calls", "sentence"])
+    for o in outcomes:
+        rows.writerow([o.source, o.target, o.state, f"{o.seconds:.2f}", o.calls, " ".join(o.sentence.split())])
+    return text.getvalue()
+
+
+__all__ = [
+    "Item", "Journal", "Outcome", "Request", "as_table", "given_up", "here", "plan", "restore", "run_all", "workers",
+]  # fmt: skip

@@ -1,0 +1,103 @@
+"""The command `batch`: a folder of photos in, a folder of restored ones out; run again, it does what is missing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from restore_core import batch, export, images
+from restore_core.commands import options
+from restore_core.degradations import TASKS
+from restore_core.errors import SettingsError
+from restore_core.library import Library
+from restore_core.methods import METHODS
+
+TABLE = "batch.csv"
+
+
+def add_parser(commands: Any) -> None:
+    """Add `batch` to the subparsers of the main parser."""
+    p = commands.add_parser("batch", help="restore a folder of photos")
+    p.add_argument("folder", type=Path, help="folder of photos; folders in it too")
+    p.add_argument("out", type=Path, help="folder for the results")
+    p.add_argument("--task", default="auto", help=f"auto, {', '.join(TASKS)}")
+    p.add_argument("--method", default="auto", help=f"auto, {', '.join(METHODS)}")
+    p.add_argument("--variant", help="one of the method's weights; default: the first for the task")
+    p.add_argument("--preset", default="2", help="0 (most faithful) to 4 (most vivid)")
+    options.add_expert(p)
+    p.add_argument("--format", choices=("png", "jpg", "webp"), default="png")
+    p.add_argument("--workers", default="1", metavar="N", help="so many processes share the cores; default 1")
+    p.add_argument("--ray", metavar="ADDRESS", help="on a Ray cluster: its address, or 'local' for one made here")
+    p.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the best there is")
+    p.add_argument("--max-pixels", default=images.MAX_PIXELS, help="largest photo that is opened")
+    p.add_argument("--json", action="store_true", help="print one JSON object a photo")
+    p.set_defaults(run=_batch)
+
+
+def _batch(asked: argparse.Namespace) -> int:
+    items = batch.plan(asked.folder, asked.out, suffix=f".{asked.format}")
+    _make(asked.out)
+    changes = options.given(asked) | ({"variant": asked.variant} if asked.variant else {})
+    request = batch.Request(
+        asked.task, asked.method, options.whole("--preset", asked.preset), changes,
+        options.whole("--max-pixels", asked.max_pixels),
+    )  # fmt: skip
+    outcomes: list[batch.Outcome] = []
+    try:
+        for outcome in _with_bar(batch.run_all(items, request, _map(asked), batch.Journal(asked.out)), len(items)):
+            outcomes.append(outcome)
+            if asked.json:
+                print(json.dumps(asdict(outcome)), flush=True)
+    finally:
+        if outcomes:
+            export.write_whole(asked.out / TABLE, batch.as_table(outcomes).encode())
+    return _told(outcomes, asked.out)
+
+
+def _make(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"The folder {out} cannot be made ({error.strerror}), so there is no place for results. Choose another."
+        ) from error
+    export.check_folder_of(out / TABLE)
+
+
+def _map(asked: argparse.Namespace) -> batch.Map:
+    count = options.whole("--workers", asked.workers)
+    if asked.ray:
+        from restore_core import cluster
+
+        return cluster.on_ray(asked.ray, workers=None if asked.workers == "1" else count, device=asked.device)
+    return batch.here(Library(asked.device)) if count == 1 else batch.workers(count, asked.device)
+
+
+def _with_bar(outcomes: Iterator[batch.Outcome], total: int) -> Iterator[batch.Outcome]:
+    with tqdm(total=total, unit="photo", disable=None, leave=False, file=sys.stderr) as bar:
+        for outcome in outcomes:
+            bar.update()
+            if outcome.state == "failed":
+                bar.write(f"{outcome.source}: {outcome.sentence}", file=sys.stderr)
+            yield outcome
+
+
+def _told(outcomes: list[batch.Outcome], out: Path) -> int:
+    count = {state: sum(o.state == state for o in outcomes) for state in ("done", "kept", "failed")}
+    if count["failed"]:
+        raise SettingsError(
+            f"{count['failed']} of {len(outcomes)} photos failed; {out / TABLE} says why. "
+            "Run the same command again to try only those."
+        )
+    print(f"{out}: {count['done']} restored, {count['kept']} made earlier", file=sys.stderr)
+    return 0
+
+
+__all__ = ["add_parser"]

@@ -1,0 +1,158 @@
+"""Many photos: names, the journal, failures that hold nobody up, lost workers, a cluster with a node killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from restore_core import batch, export
+from restore_core.cli import main
+from restore_core.errors import SettingsError
+
+REQUEST = batch.Request(task="denoise", method="irsde", changes={"steps": 1})
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three small photos, one of them in a folder of its own, and a letter."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    generator = torch.Generator().manual_seed(0)
+    for name in ("a.png", "b.jpg", "more/c.png"):
+        export.save(torch.rand(1, 3, 20, 24, generator=generator), folder / name)
+    (folder / "letter.txt").write_text("Dear Sir or Madam")
+    return folder
+
+
+def pretend(item: batch.Item, request: batch.Request) -> batch.Outcome:
+    """A worker's task that costs nothing. A photo called kill.png ends its worker, the first time it is tried."""
+    once = item.target.with_suffix(".tried")
+    if item.source.name.startswith("kill") and not (once.exists() and item.source.name != "kill-always.png"):
+        once.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    item.target.write_bytes(item.source.read_bytes())
+    return batch.Outcome(str(item.source), str(item.target), "done")
+
+
+class Slow:
+    """A cluster's actor that takes a moment and notes each attempt in a file of its own."""
+
+    def restore(self, item: batch.Item, request: batch.Request) -> batch.Outcome:
+        time.sleep(0.1)
+        with item.target.with_suffix(".tries").open("a") as tries:
+            tries.write("x")
+        return pretend(item, request)
+
+
+def items_of(out: Path, *names: str) -> list[batch.Item]:
+    out.mkdir()
+    sources = [out / name for name in names]
+    for source in sources:
+        source.write_text("photo")
+    return [batch.Item(source, out / f"{name}.out") for source, name in zip(sources, names, strict=True)]
+
+
+def test_results_lie_where_their_photos_lay(photos: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    found = batch.plan(photos, out)
+    assert [i.target.relative_to(out).as_posix() for i in found] == ["a.png", "b.png", "more/c.png"]
+
+
+def test_results_never_share_a_name_and_are_not_taken_for_photos(photos: Path):
+    export.save(torch.rand(1, 3, 20, 24), photos / "a.jpg")
+    out = photos / "out"
+    out.mkdir()
+    export.save(torch.rand(1, 3, 20, 24), out / "old.png")
+    names = [i.target.relative_to(out).as_posix() for i in batch.plan(photos, out)]
+    assert names == ["a.jpg.png", "a.png.png", "b.png", "more/c.png"]
+
+
+@pytest.mark.parametrize("what", ["missing", "empty"])
+def test_a_folder_without_photos_is_refused(tmp_path: Path, what: str):
+    folder = tmp_path / what
+    if what == "empty":
+        folder.mkdir()
+    with pytest.raises(SettingsError, match=r"no photos in it|no picture in"):
+        batch.plan(folder, tmp_path / "out")
+
+
+def test_a_bad_photo_holds_nobody_up_and_a_second_run_does_what_is_missing(photos: Path, tmp_path: Path, capsys):
+    (photos / "b.jpg").write_bytes((photos / "b.jpg").read_bytes()[:200])
+    out = tmp_path / "out"
+    command = ["batch", str(photos), str(out), "--task", "denoise", "--method", "irsde", "--device", "cpu", "--steps"]
+    assert main([*command, "1"]) == 2
+    assert "1 of 3 photos failed" in capsys.readouterr().err
+    table = (out / "batch.csv").read_text()
+    assert "b.jpg ends too early" in table and table.count(",done,") == 2
+    made = (out / "a.png").stat().st_mtime_ns
+    export.save(torch.rand(1, 3, 20, 24), photos / "b.jpg")
+    assert main([*command, "1"]) == 0
+    assert "1 restored, 2 made earlier" in capsys.readouterr().err
+    assert (out / "a.png").stat().st_mtime_ns == made
+    assert main([*command, "2"]) == 0  # other settings: everything anew
+    assert "3 restored, 0 made earlier" in capsys.readouterr().err
+
+
+def test_a_torn_line_in_the_journal_costs_one_photo_at_most(tmp_path: Path):
+    found = items_of(tmp_path / "out", "a", "b")
+    journal = batch.Journal(tmp_path / "out")
+    for item in found:
+        journal.add(item, REQUEST, pretend(item, REQUEST))
+    whole = journal.path.read_bytes()
+    journal.path.write_bytes(whole[:-40])
+    again = batch.Journal(tmp_path / "out")
+    assert [again.has(item, REQUEST) for item in found] == [True, False]
+
+
+def test_a_changed_photo_is_restored_again(tmp_path: Path):
+    (item,) = items_of(tmp_path / "out", "a")
+    journal = batch.Journal(tmp_path / "out")
+    journal.add(item, REQUEST, pretend(item, REQUEST))
+    assert journal.has(item, REQUEST)
+    item.source.write_text("another photo")
+    assert not journal.has(item, REQUEST)
+    assert not journal.has(item, batch.Request())
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_nothing(tmp_path: Path):
+    names = [f"{k}.png" for k in range(6)]
+    found = items_of(tmp_path / "out", *names[:3], "kill.png", *names[3:], "kill-always.png")
+    outcomes = list(batch.run_all(found, REQUEST, batch.workers(2, work=pretend), batch.Journal(tmp_path / "out")))
+    states = {Path(o.source).name: o.state for o in outcomes}
+    assert len(outcomes) == len(found) == len(states)
+    assert states.pop("kill-always.png") == "failed"
+    assert set(states.values()) == {"done"}
+
+
+@pytest.mark.slow
+def test_a_node_killed_in_the_middle_loses_nothing_and_counts_nothing_twice(tmp_path: Path, monkeypatch):
+    ray = pytest.importorskip("ray")
+    here = Path(__file__).parent
+    monkeypatch.setenv("PYTHONPATH", f"{here}{os.pathsep}{here.parent}")
+    from ray.cluster_utils import Cluster
+
+    from restore_core.cluster import on_ray
+
+    found = items_of(tmp_path / "out", *(f"{k}.png" for k in range(40)))
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    second = cluster.add_node(num_cpus=2)
+    try:
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        journal, outcomes = batch.Journal(tmp_path / "out"), []
+        for outcome in batch.run_all(found, REQUEST, on_ray("auto", workers=4, actor=Slow), journal):
+            outcomes.append(outcome)
+            if len(outcomes) == 10:
+                cluster.remove_node(second, allow_graceful=False)
+        assert sorted(o.source for o in outcomes) == sorted(str(i.source) for i in found)
+        assert {o.state for o in outcomes} == {"done"}
+        assert len(journal.path.read_text().splitlines()) == len(found)
+        assert all(item.target.read_bytes() == item.source.read_bytes() for item in found)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
