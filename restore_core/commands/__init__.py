@@ -2,7 +2,9 @@
 
 from restore_core.commands import (
     batch,
+    calibrate,
     compare,
+    degrade,
     evaluate,
     info,
     restore,
@@ -11,6 +13,6 @@ from restore_core.commands import (
     weights,
 )
 
-COMMANDS = (restore, batch, compare, sweep, evaluate, train, weights, info)
+COMMANDS = (restore, batch, compare, sweep, degrade, calibrate, evaluate, train, weights, info)
 
 __all__ = ["COMMANDS"]

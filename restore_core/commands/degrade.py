@@ -1,0 +1,88 @@
+"""The command `degrade`: a clean photo in, a damaged one out, and the chain that did it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from restore_core import export, images
+from restore_core.commands import options
+from restore_core.degradations import DEGRADATIONS, TASKS, Chain, Step
+from restore_core.degradations.realworld import RECIPES, draw
+from restore_core.errors import SettingsError
+
+EPILOG = "operators and their options:\n" + "\n".join(
+    f"  {d.key}: {', '.join(f'{o.key}={o.default}' for o in d.options)}" for d in DEGRADATIONS.values()
+)
+
+
+def add_parser(commands: Any) -> None:
+    p = commands.add_parser(
+        "degrade", help="damage a photo", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("input", type=Path, help="the clean photo")
+    p.add_argument("-o", "--output", type=Path, required=True, help="PNG, JPEG or WebP")
+    p.add_argument("--op", action="append", default=[], metavar="NAME:KEY=VALUE,...", help="a step; repeatable")
+    p.add_argument("--chain", type=Path, metavar="FILE", help="a chain as JSON, as --json prints it")
+    p.add_argument("--random", metavar="RECIPE", help=f"a random chain, numbered by --seed: {', '.join(RECIPES)}")
+    p.add_argument("--task", help=f"what results are measured on: {', '.join(TASKS)}")
+    p.add_argument("--seed", metavar="N", help="of all that is random; default 1, or the chain's own")
+    p.add_argument("--json", action="store_true", help="print the chain with all its numbers")
+    p.set_defaults(run=_degrade)
+
+
+def _degrade(asked: argparse.Namespace) -> int:
+    ways = [name for name in ("op", "chain", "random", "task") if getattr(asked, name)]
+    if len(ways) != 1:
+        raise SettingsError(
+            f"{' and '.join(f'--{way}' for way in ways) or 'Nothing'} was given, and exactly one of --op, --chain, "
+            f"--random and --task says what to do. Write --op blur:sigma=2, for example."
+        )
+    export.check_writable(asked.output)
+    photo = images.load(asked.input)
+    if asked.task:
+        damaged, record = _as_measured(asked, photo)
+    else:
+        chain = _chain(asked)
+        damaged, record = chain(photo.rgb), chain.to_json()
+    export.save(damaged, asked.output, like=photo, settings={"degradation": record})
+    if asked.json:
+        print(json.dumps(record | {"output": str(asked.output), "size": list(damaged.shape[-2:])}))
+    else:
+        print(f"{asked.output}: {_told(record)}", file=sys.stderr)
+    return 0
+
+
+def _chain(asked: argparse.Namespace) -> Chain:
+    seed = None if asked.seed is None else options.whole("--seed", asked.seed)
+    if asked.random:
+        return draw(asked.random, 1 if seed is None else seed)
+    if asked.chain is None:
+        return Chain(tuple(Step.from_text(text) for text in asked.op), 1 if seed is None else seed)
+    try:
+        chain = Chain.from_text(asked.chain.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The chain {asked.chain} cannot be read ({error}). Choose another file.") from None
+    return chain if seed is None else Chain(chain.steps, seed)
+
+
+def _as_measured(asked: argparse.Namespace, photo: images.Photo) -> tuple[Any, dict[str, Any]]:
+    import torch
+
+    if asked.task not in TASKS:
+        raise SettingsError(f"There is no task called '{asked.task}'. Choose one of {', '.join(TASKS)}.")
+    task, seed = TASKS[asked.task], options.whole("--seed", asked.seed or 0)
+    generator = torch.Generator().manual_seed(seed)
+    return task(photo.rgb, task.standard, generator), {"task": task.key, "seed": seed, **task.standard}
+
+
+def _told(record: dict[str, Any]) -> str:
+    if "steps" not in record:
+        return f"as the task '{record['task']}' is measured"
+    return "; ".join(map(str, Chain.from_json(record).steps))
+
+
+__all__ = ["add_parser"]
