@@ -21,7 +21,7 @@ from restore_core.problem import Problem
 from restore_core.processes import Prediction
 from restore_core.samplers import SAMPLERS, Draw, Sampler, Step, time_grid
 from restore_core.settings import Settings
-from restore_core.tiling import tile_size, tiled
+from restore_core.tiling import Pieces, tile_size
 
 
 class Noise:
@@ -132,11 +132,15 @@ def never() -> bool:
 
 
 class _Caller:
-    """problem.denoise with tiles, precision, a count of calls and an ear for `stop`."""
+    """problem.denoise with tiles, precision, a count of calls and an ear for `stop`.
+
+    A call that finds no memory is made again in smaller tiles: the state is one, so nothing else changes.
+    """
 
     def __init__(self, problem: Problem, settings: Settings, stop: Callable[[], bool]):
         self.problem, self.settings, self.stop, self.calls = problem, settings, stop, 0
-        self.tile = tile_size(settings.tile, *problem.anchor.shape[-2:])
+        asked = problem.tile if settings.tile is None else settings.tile
+        self.pieces = Pieces(tile_size(asked, *problem.anchor.shape[-2:]), settings.overlap, problem.multiple)
 
     def __call__(self, x: Tensor, t: Tensor) -> Prediction:
         raw = self._raw(x, t)
@@ -144,11 +148,7 @@ class _Caller:
         return self.problem.read(x, t, raw)
 
     def _raw(self, x: Tensor, t: Tensor) -> Tensor:
-        if not self.tile:
-            return self._one(x, t, self.problem.cond)
-        overlap, multiple = self.settings.overlap, self.problem.multiple
-        run = lambda part, cond: self._one(part, t, cond)  # noqa: E731  binds t
-        return tiled(run, x, self.problem.cond, tile=self.tile, overlap=overlap, multiple=multiple)
+        return self.pieces(lambda part, cond: self._one(part, t, cond), x, self.problem.cond)
 
     def _one(self, x: Tensor, t: Tensor, cond) -> Tensor:
         if self.stop():

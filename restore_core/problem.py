@@ -28,9 +28,11 @@ class Problem:
     guess       a first x0 in the process's space, for runs that start from a noised guess
     from_guess  whether a run at full strength starts there too (mean a_T guess + b_T y instead of the prior's)
     clip        limit of |x0|; eps is derived again after clipping
+    guide       moves a guess: (x0, t/steps) -> x0, for instance guidance.Guidance; eps is derived again
     times       the paper's own time grid, for spacing "paper"; None: one step an index
     whole       the network knows whole times only
     multiple    tiles begin at multiples of this
+    tile        side of tiles where none is asked for; None: by the picture's size
     """
 
     process: Process
@@ -44,18 +46,23 @@ class Problem:
     guess: Tensor | None = None
     from_guess: bool = False
     clip: float | None = None
+    guide: Callable[[Tensor, float], Tensor] | None = None
     times: Callable[[int], Tensor] | None = None
     whole: bool = False
     multiple: int = 1
+    tile: int | None = None
 
     def denoise(self, x: Tensor, t: Tensor) -> Prediction:
         """The network's guess at (x, t), clipped."""
         return self.read(x, t, self.network(x, t, self.cond))
 
     def read(self, x: Tensor, t: Tensor, raw: Tensor) -> Prediction:
-        """A raw output as a Prediction: |x0| <= clip and eps derived again from the clipped guess."""
+        """A raw output as a Prediction: |x0| <= clip, guided, and eps derived again from what became of the guess."""
         convert = {"x0": self.process.from_x0, "eps": self.process.from_eps, "v": self.process.from_v}
         p = convert[self.predicts](x, self.anchor, t, raw)
-        if self.clip is None:
+        if self.clip is None and self.guide is None:
             return p
-        return self.process.from_x0(x, self.anchor, t, p.x0.clamp(-self.clip, self.clip))
+        x0 = p.x0 if self.clip is None else p.x0.clamp(-self.clip, self.clip)
+        if self.guide is not None:
+            x0 = self.guide(x0, t.item() / self.process.steps)
+        return self.process.from_x0(x, self.anchor, t, x0)

@@ -16,7 +16,10 @@ MAX_SAMPLES = 64
 
 @dataclass(frozen=True)
 class Option:
-    """A number, choice or switch that a method or sampler offers; becomes a slider, a menu or a flag."""
+    """A number, choice, switch or text that a method or sampler offers; becomes a slider, a menu, a flag or a line.
+
+    low, high   of a number; of a text `high` is the most characters
+    """
 
     key: str
     label: str
@@ -36,8 +39,19 @@ class Option:
                 raise SettingsError(f"{self.label}: '{value}' is not offered. Choose one of {', '.join(self.choices)}.")
             return value
         if isinstance(self.default, str):
-            return str(value)
+            return text(self.label, value, self.high)
         return number(self.label, value, self.low, self.high)
+
+
+def text(label: str, value: Any, longest: float | None) -> str:
+    """`value` as one line of printable text, or SettingsError where it is longer than `longest` characters."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
+    if longest is not None and len(line) > longest:
+        raise SettingsError(
+            f"{label} has {len(line)} characters, and what is far behind the first 300 is read by no network. Shorten "
+            f"it to {longest:g} or fewer."
+        )
+    return line
 
 
 def number(label: str, value: Any, low: float | None, high: float | None) -> float:
@@ -133,4 +147,4 @@ class Settings:
         return cls(**dict(data))
 
 
-__all__ = ["MAX_SAMPLES", "MAX_STEPS", "Option", "Settings", "number", "whole"]
+__all__ = ["MAX_SAMPLES", "MAX_STEPS", "Option", "Settings", "number", "text", "whole"]

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor
 
+from restore_core import memory
+
 AUTO_ABOVE = 1_500_000  # pixels of the process's space above which tiles are used by themselves
 AUTO_TILE = 768
 
@@ -60,16 +62,22 @@ def gaussian(size: int, overlap: int, first: bool, last: bool) -> Tensor:
 
 
 def windows(
-    height: int, width: int, tile: int, overlap: int, multiple: int, profile: Profile = ramp
+    height: int,
+    width: int,
+    tile: int,
+    overlap: int,
+    multiple: int,
+    profile: Profile | tuple[Profile, Profile] = ramp,
 ) -> Iterator[tuple[slice, slice, Tensor]]:
-    """(rows, columns, weight) of each window, left to right and top to bottom."""
+    """(rows, columns, weight) of each window, left to right and top to bottom; a pair of profiles: down, across."""
+    downwards, sideways = profile if isinstance(profile, tuple) else (profile, profile)
     rows, columns = starts(height, tile, overlap, multiple), starts(width, tile, overlap, multiple)
     for i, top in enumerate(rows):
         bottom = min(top + tile, height)
-        down = profile(bottom - top, overlap, i == 0, i == len(rows) - 1)
+        down = downwards(bottom - top, overlap, i == 0, i == len(rows) - 1)
         for j, left in enumerate(columns):
             right = min(left + tile, width)
-            across = profile(right - left, overlap, j == 0, j == len(columns) - 1)
+            across = sideways(right - left, overlap, j == 0, j == len(columns) - 1)
             yield slice(top, bottom), slice(left, right), down[:, None] * across
 
 
@@ -81,23 +89,67 @@ def tiled(
     tile: int,
     overlap: int,
     multiple: int = 1,
-    profile: Profile = ramp,
+    profile: Profile | tuple[Profile, Profile] = ramp,
+    scale: int = 1,
 ) -> Tensor:
-    """network(x, cond) put together from windows of x (N, C, H, W); the output must have x's height and width.
+    """network(x, cond) put together from windows of x (N, C, H, W); the output must have `scale` times x's sides.
 
-    `profile` weighs the windows where they overlap. Entries of `cond` that are pictures of x's size, or a whole number
-    of times it, are cropped with the window.
+    `profile` weighs the windows, at the output's size, where they overlap. Entries of `cond` that are pictures of x's
+    size, or a whole number of times it, are cropped with the window.
     """
     height, width = x.shape[-2:]
-    total, weights = None, torch.zeros(height, width, device=x.device)
-    for rows, columns, weight in windows(height, width, tile, overlap, multiple, profile):
-        part = {key: _crop(value, rows, columns, height, width) for key, value in cond.items()}
-        raw = network(x[..., rows, columns], part)
-        total = raw.new_zeros(*raw.shape[:2], height, width) if total is None else total
+    total, weights = None, torch.zeros(height * scale, width * scale, device=x.device)
+    sizes = (length * scale for length in (height, width, tile, overlap, multiple))
+    for rows, columns, weight in windows(*sizes, profile):
+        within = tuple(slice(part.start // scale, part.stop // scale) for part in (rows, columns))
+        part = {key: _crop(value, *within, height, width) for key, value in cond.items()}
+        raw = network(x[..., within[0], within[1]], part)
+        total = raw.new_zeros(*raw.shape[:2], height * scale, width * scale) if total is None else total
         weight = weight.to(raw)
         total[..., rows, columns] += weight * raw
         weights[rows, columns] += weight
     return total / weights
+
+
+class Pieces:
+    """A network on windows that shrink when memory runs short: what was asked for is done again, in smaller pieces.
+
+    tile      side of the first windows; None or 0: the whole picture
+    overlap   shared by neighbours, at most half a window
+    scale     how many times larger the output is
+    """
+
+    def __init__(self, tile: int | None, overlap: int, multiple: int = 1, *, scale: int = 1):
+        self.tile, self.overlap, self.multiple, self.scale = tile or 0, overlap, multiple, scale
+
+    def __call__(
+        self, network: Callable[[Tensor, Mapping[str, Tensor]], Tensor], x: Tensor, cond: Mapping[str, Tensor]
+    ) -> Tensor:
+        """network(x, cond), whole or put together; the shortage itself where the smallest windows are too large."""
+        while True:
+            try:
+                return self._run(network, x, cond)
+            except (RuntimeError, MemoryError) as error:
+                if not memory.is_shortage(error) or not self._shrink(max(x.shape[-2:])):
+                    raise
+            memory.let_go(x.device)
+
+    def _run(
+        self, network: Callable[[Tensor, Mapping[str, Tensor]], Tensor], x: Tensor, cond: Mapping[str, Tensor]
+    ) -> Tensor:
+        if not 0 < self.tile < max(x.shape[-2:]):
+            return network(x, cond)
+        overlap = min(self.overlap, self.tile // 2)
+        return tiled(
+            network, x, cond, tile=self.tile, overlap=overlap, multiple=self.multiple, scale=self.scale
+        )
+
+    def _shrink(self, longest: int) -> bool:
+        """Half the windows, on the network's grid; False if they are as small as they get."""
+        now = min(self.tile or longest, longest)
+        half = max(2, now // 2 // self.multiple) * self.multiple
+        self.tile, shrunk = min(half, now), half < now
+        return shrunk
 
 
 def _crop(value: Tensor, rows: slice, columns: slice, height: int, width: int) -> Tensor:

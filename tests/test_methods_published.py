@@ -37,8 +37,11 @@ from restore_core.schedules import beta_schedule
 from restore_core.settings import Settings
 
 GOLDEN = Path(__file__).parent / "golden"
-PUBLISHED = [
-    (key, variant) for key, method in METHODS.items() for variant in method.card.variants if variant.published
+PUBLISHED = [  # but DiffBIR's, which take 512 pixels at least: test_diffbir.py
+    (key, variant)
+    for key, method in METHODS.items()
+    for variant in method.card.variants
+    if variant.published and key != "diffbir"
 ]
 IDS = [f"{key}-{variant.key}" for key, variant in PUBLISHED]
 

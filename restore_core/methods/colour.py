@@ -4,12 +4,13 @@
     statistics   (image - mean)/std of each channel brought to the reference's (Huang and Belongie 2017: AdaIN)
     chroma       the image's luma with the reference's Cb and Cr (BT.601)
 
-No paper of ResShift's, SR3's or IR-SDE's has such a step, so it is off unless asked for.
+DiffBIR's wavelet and AdaIN (section 4.1 of its code's pipeline) are the first two, against its first stage's picture.
+No paper of ResShift's, SR3's or IR-SDE's has such a step, so there it is off unless asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -21,11 +22,11 @@ GAPS = (1, 2, 4, 8, 16)
 LUMA = (0.299, 0.587, 0.114)
 
 
-def low_band(image: Tensor) -> Tensor:
+def low_band(image: Tensor, gaps: Sequence[int] = GAPS) -> Tensor:
     """image (N, C, H, W) without detail finer than about 31 px: repeated edges, any size."""
     taps = torch.tensor([0.25, 0.5, 0.25], dtype=image.dtype, device=image.device)
     kernel = torch.outer(taps, taps).expand(image.shape[1], 1, 3, 3)
-    for gap in GAPS:
+    for gap in gaps:
         padded = F.pad(image, (gap, gap, gap, gap), mode="replicate")
         image = F.conv2d(padded, kernel, dilation=gap, groups=image.shape[1])
     return image

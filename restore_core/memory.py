@@ -1,0 +1,51 @@
+"""How much memory a network may take: what is free, what a picture of some size needs, and what to call a shortage."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from restore_core import devices
+
+SHARE = 0.6  # of what is free; the rest is for what lives beside the activations
+UNKNOWN = 4 * 2**30  # bytes, where a system does not say
+
+
+def free(device: torch.device) -> int:
+    """Bytes that could still be taken on `device`, with what PyTorch keeps idle on a graphics card."""
+    idle = 0
+    if device.type == "cuda":
+        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return (devices.free_memory(device) or UNKNOWN) + idle
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one network takes for the activations of a picture.
+
+    bytes_per_pixel   in float32, of the space that the network works on
+    """
+
+    bytes_per_pixel: float
+
+    def side(self, device: torch.device, multiple: int, *, batch: int = 1, most: int | None = None) -> int:
+        """The side of the largest square that fits, a multiple of `multiple`, at least two of them, at most `most`."""
+        pixels = SHARE * free(device) / (self.bytes_per_pixel * batch)
+        side = max(2, int(math.sqrt(pixels)) // multiple) * multiple
+        return side if most is None else min(side, most)
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether memory ran out: PyTorch's CPU allocator says so only in words."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    said = str(error)
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in said or "not enough memory" in said)
+
+
+def let_go(device: torch.device) -> None:
+    """Give back what PyTorch keeps idle on a graphics card."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

@@ -1,0 +1,198 @@
+"""DiffBIR's second stage, posed: Stable Diffusion's latent space, steered by the first stage's picture.
+
+    c    = 0.18215 mean(encode(clean))                                    the condition
+    raw  = unet(x_t, t, text, strength control(x_t, t, text, c))          text: the positive or the negative prompt
+    x_t  = sqrt(abar_t) x0 + sqrt(1 - abar_t) eps                         in latents; the anchor is 0
+
+Every stage goes in pieces by itself: encoder, control and U-Net (one state for the whole picture), decoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from restore_core import guidance
+from restore_core.devices import autocast
+from restore_core.errors import SettingsError
+from restore_core.guidance import Coder, Guidance, flatness
+from restore_core.images import resize
+from restore_core.memory import Need
+from restore_core.methods.cleaning import Grow
+from restore_core.methods.colour import FIXES
+from restore_core.methods.compact import to_signed
+from restore_core.methods.latent import preview
+from restore_core.methods.prompting import CONTEXT, classifier_free, growing
+from restore_core.networks.layers import pad_to_multiple
+from restore_core.networks.stable_diffusion import Autoencoder, StableDiffusion, TextEncoder
+from restore_core.problem import Problem
+from restore_core.processes import VariancePreserving
+from restore_core.settings import Settings
+from restore_core.tiling import Pieces, windows
+
+MULTIPLE = 8  # latent pixels: three halvings in the U-Net
+OVERLAP = 8  # latent pixels shared by windows of the autoencoder
+# bytes of float32 activations for each pixel of the picture, and of the latent (control and U-Net, one prompt)
+ENCODER, DECODER, GRADIENT = Need(4_500), Need(8_000), Need(40_000)
+DENOISER = Need(200_000)
+LARGEST = 128  # latent pixels of a window's side, twice the squares that the networks were trained on
+
+
+class Autoencoding:
+    """Pictures (1, 3, H, W) in [-1, 1] <-> latents, in windows that fit; sides divide by 8 times the factor."""
+
+    def __init__(self, autoencoder: Autoencoder, settings: Settings, device: torch.device):
+        self.network, self.precision, self.factor = autoencoder, settings.precision, autoencoder.factor
+        self.encoder, self.decoder = (
+            Pieces(need.side(device, MULTIPLE * self.factor) // self.factor, OVERLAP, scale=scale)
+            for need, scale in ((ENCODER, 1), (DECODER, self.factor))
+        )
+        self.gradient_side = GRADIENT.side(device, MULTIPLE * self.factor) // self.factor
+
+    @torch.no_grad()
+    def encode(self, picture: Tensor) -> Tensor:
+        """The mean latent, scaled."""
+        height, width = (side // self.factor for side in picture.shape[-2:])
+        place = picture.new_zeros(1, 1, height, width)  # windows are laid over the latent; the picture is cropped along
+
+        def network(_: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
+            with autocast(picture.device, self.precision):
+                return self.network.encode(cond["picture"]).float()
+
+        return self.encoder(network, place, {"picture": picture})
+
+    @torch.no_grad()
+    def decode(self, z: Tensor) -> Tensor:
+        """The picture of a latent, about [-1, 1]."""
+        return self.decoder(lambda part, _: self._decode(part), z, {})
+
+    def _decode(self, z: Tensor) -> Tensor:
+        with autocast(z.device, self.precision):
+            return self.network.decode(z).float()
+
+    def coder(self) -> Coder:
+        """For guidance in pixels: the gradient of each window by itself, weighed as the windows are blended."""
+        return Coder(self.decode, self._gradient)
+
+    def _gradient(self, z: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        height, width = z.shape[-2:]
+        places = list(windows(height, width, self.gradient_side, min(OVERLAP, self.gradient_side // 2), 1))
+        covered, total = torch.zeros(height, width), torch.zeros_like(z)
+        for rows, columns, share in places:
+            covered[rows, columns] += share
+        for rows, columns, share in places:
+            part = (share / covered[rows, columns]).to(z)[None, None]
+            near = F.interpolate(part, scale_factor=self.factor, mode="nearest")
+            y, x = (slice(s.start * self.factor, s.stop * self.factor) for s in (rows, columns))
+            total[..., rows, columns] += guidance.gradient(
+                self._decode, z[..., rows, columns], target[..., y, x], weight[..., y, x] * near
+            )
+        return total
+
+
+def read_prompts(text: TextEncoder, prompts: tuple[str, str], device: torch.device) -> Tensor:
+    """(2, 77, width) on `device`: positive, negative. On a graphics card the encoder stays only while it reads."""
+    text.to(device)
+    try:
+        with torch.no_grad():
+            return text.contexts(prompts)[0].float()
+    finally:
+        if device.type == "cuda":
+            text.to("cpu")
+
+
+def prompts_of(options: Mapping[str, Any]) -> tuple[str, str]:
+    """(positive, negative): what the photo shows stands before the version's own words."""
+    positive = ", ".join(part for part in (options["prompt"].strip(), options["style"].strip()) if part)
+    return positive, options["avoid"].strip()
+
+
+def pose_latent(
+    base: StableDiffusion,
+    control: nn.Module,
+    clean: Tensor,
+    size: tuple[int, int],
+    context: Tensor,
+    process: VariancePreserving,
+    predicts: str,
+    settings: Settings,
+    *,
+    times: Callable[[int], Tensor],
+    condition_noise: Callable[[Tensor], Tensor],
+    autoencoder: str = "",
+    grow: Grow = pad_to_multiple,
+) -> Problem:
+    """The problem of a cleaned picture (1, 3, h, w) in [0, 1], whose result is brought to `size`.
+
+    context           of both prompts (2, tokens, width)
+    condition_noise   draws for the option of that name
+    autoencoder       its key, for the linear preview
+    grow              how sides that do not divide by 64 are filled
+    """
+    options, (height, width) = settings.options, clean.shape[-2:]
+    coding = Autoencoding(base.autoencoder, settings, clean.device)
+    grown = grow(clean, MULTIPLE * coding.factor)
+    target = coding.encode(to_signed(grown))
+    weight = _text_weight(options)
+    seen = preview(target, grown, autoencoder, (height, width))
+
+    def network(x: Tensor, t: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
+        text, index = cond[CONTEXT].expand(len(x), -1, -1), (t - 1).float()
+        return base.unet(x, index, text, control(x, index, text, cond["c"], options["control"]))
+
+    def decode(z: Tensor) -> Tensor:
+        picture = (coding.decode(z)[..., :height, :width] + 1) / 2
+        return resize(FIXES[options["colour"]](picture, clean), size).clamp(0, 1)  # clipped once, at the end
+
+    return Problem(
+        process=process,
+        network=classifier_free(network, lambda t: weight(t.item() - 1)),
+        predicts=predicts,
+        anchor=torch.zeros_like(target),
+        cond={"c": _under_noise(target, process, options, condition_noise), CONTEXT: context},
+        encode=lambda image: coding.encode(to_signed(grow(resize(image, (height, width)), MULTIPLE * coding.factor))),
+        decode=decode,
+        preview=lambda z: resize(seen(z), size).clamp(0, 1),
+        guess=target,
+        from_guess=options["begin"] == "condition",
+        guide=_guide(grown, target, coding, options),
+        times=times,
+        whole=True,
+        multiple=MULTIPLE,
+        tile=DENOISER.side(clean.device, MULTIPLE, batch=1 if options["cfg"] == 1 else 2, most=LARGEST),
+    )
+
+
+def _text_weight(options: Mapping[str, Any]) -> Callable[[float], float]:
+    scale = options["cfg"]
+    return (lambda index: growing(scale, index)) if options["cfg_grows"] else (lambda index: scale)
+
+
+def _under_noise(
+    c: Tensor, process: VariancePreserving, options: Mapping[str, Any], draw: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """q(c_t | c) at t = condition_noise, as v2.1 saw conditions in training; 0: the condition itself."""
+    index = options.get("condition_noise", 0)
+    if not index:
+        return c
+    t = torch.tensor(float(round(index)) + 1, dtype=torch.float64)
+    return process.diffuse(c, torch.zeros_like(c), t, draw(c))
+
+
+def _guide(picture: Tensor, latent: Tensor, coding: Autoencoding, options: Mapping[str, Any]) -> Guidance | None:
+    scale, start, stop = (options[o.key] for o in (guidance.SCALE, *guidance.RANGE))
+    if not scale:
+        return None
+    if stop > start:
+        raise SettingsError(
+            f"Guidance is to end at {stop:g} of the noise and to begin at {start:g}, and noise only falls, so it would "
+            f"never act. Choose an end at or below the beginning."
+        )
+    flat = flatness(picture)
+    if options["guidance_space"] == "pixels":
+        return Guidance(to_signed(picture), flat, scale, start, stop, coder=coding.coder())
+    return Guidance(latent, F.interpolate(flat, size=latent.shape[-2:], mode="area"), scale, start, stop)
