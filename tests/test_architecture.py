@@ -21,7 +21,7 @@ ROWS: dict[str, int] = {
     "samplers": 2, "grids": 2, "problem": 2, "tiling": 2, "degradations": 2, "metrics": 2, "export": 2,
     "methods": 3, "engine": 3, "diagnosis": 3,
     "library": 4, "moments": 4, "training": 4, "tradeoff": 4,
-    "job": 4.5, "evaluation": 4.5, "comparison": 4.7, "invention": 3.5, "batch": 4.6, "cluster": 4.7,
+    "job": 4.5, "evaluation": 4.5, "teaching": 4.5, "comparison": 4.7, "invention": 3.5, "batch": 4.6, "cluster": 4.7,
     "commands": 5, "ui": 5, "cli": 5.5, "__main__": 6,
 }  # fmt: skip
 SIDEWAYS = {  # inside a row, only these
