@@ -29,8 +29,8 @@ from restore_core.moments import noise_share, spread_evenly
 from restore_core.problem import Problem
 from restore_core.processes import MeanReverting, Process, ResidualShifting, theta_schedule
 from restore_core.settings import Settings
-from restore_core.ui import build, film, restore, running, serving, streaming
-from restore_core.ui.asking import CUSTOM, EXPERT, Ask, duration, fixed
+from restore_core.ui import build, film, restore, running, serving, streaming, widgets
+from restore_core.ui.asking import CUSTOM, EXPERT, Ask, duration, fixed, own_options, word
 from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.running import Message, restoration
 from restore_core.ui.sessions import SessionStore
@@ -252,7 +252,7 @@ def test_moments_are_found_by_run_and_number_only(tmp_path: Path, asked):
 def test_controls_left_alone_follow_the_preset(method: str, preset: int):
     ask = Ask(task="sr4", method=method, preset=preset, seed=7)
     shown = ask.defaults()
-    assert tuple(shown) == EXPERT
+    assert tuple(shown) == (*EXPERT, *own_options())
     ask = replace(ask, values=dict(shown), shown=shown)
     assert ask.changes == {} and ask.settings() == card(method).settings("compact-sr4", preset, seed=7)
 
@@ -261,8 +261,8 @@ def test_a_control_moved_by_hand_is_told_and_makes_it_custom():
     shown = Ask(task="deblur").defaults()
     ask = Ask(task="deblur", values={**shown, "steps": 33, "tile": "256"}, shown=shown)
     assert ask.changes == {"steps": 33, "tile": 256}
-    assert restore.word(ask) == CUSTOM and ask.settings().steps == 33 and ask.settings().tile == 256
-    assert restore.word(replace(ask, values=shown)) == PRESET_WORDS[2]
+    assert word(ask) == CUSTOM and ask.settings().steps == 33 and ask.settings().tile == 256
+    assert word(replace(ask, values=shown)) == PRESET_WORDS[2]
 
 
 def test_a_cleared_field_leaves_the_choice_to_the_preset():
@@ -280,12 +280,12 @@ def test_a_sampler_without_randomness_greys_it_and_says_why():
 def test_a_noise_level_fixed_by_the_weights_is_greyed_with_its_sentence(monkeypatch):
     method = METHODS["irsde"]
     why = "Trained at one noise level."
-    variants = tuple(replace(v, config={"fixed": {"noise": why}}) for v in method.card.variants)
+    variants = tuple(replace(v, fixed={"noise": (30.0, why)}) for v in method.card.variants)
     monkeypatch.setattr(method, "card", replace(method.card, variants=variants))
     shown = Ask(task="denoise").defaults()
     ask = Ask(task="denoise", values={**shown, "noise": 99.0}, shown=shown)
     assert fixed(ask)["noise"] == why and "noise" not in ask.changes
-    noise = restore.widgets.adjusted(ask, shown)[EXPERT.index("noise")]
+    noise = widgets.adjusted(ask, shown)[EXPERT.index("noise")]
     assert noise["interactive"] is False and noise["info"] == why
 
 
@@ -457,7 +457,7 @@ def read(tab: restore.Tab, ask: Ask) -> list:
     """What the page's components would send for `ask`."""
     return [
         ask.task, ask.method, ask.preset, ask.seed, ask.smaller, {"task": ask.seen} if ask.seen else {}, ask.shown,
-        *(ask.values[key] for key in EXPERT),
+        ask.variant, "paper" if ask.paper else "fast", *(ask.values[key] for key in (*EXPERT, *own_options())),
     ]  # fmt: skip
 
 

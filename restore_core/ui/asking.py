@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from restore_core.degradations import TASKS
@@ -12,7 +13,8 @@ from restore_core.errors import ImageError, SettingsError
 from restore_core.images import COMFORTABLE_PIXELS, READABLE, Header
 from restore_core.job import AUTOMATIC
 from restore_core.library import Library, card
-from restore_core.methods.base import PRESET_WORDS
+from restore_core.methods import METHODS
+from restore_core.methods.base import PRESET_WORDS, Variant
 from restore_core.samplers import SAMPLERS
 from restore_core.settings import Option, Settings
 from restore_core.tiling import tile_size, windows
@@ -20,6 +22,7 @@ from restore_core.tiling import tile_size, windows
 EXPERT = ("steps", "eta", "noise", "sampler", "spacing", "strength", "samples", "tile")
 UNSEEN = "deblur"  # the task whose defaults are shown before there is a photo to judge
 CUSTOM = ("Custom", "Set by hand below. Move this slider to go back to a prepared choice.")
+PUBLISHED = ("As published", "The authors' own way of running it, number for number.")
 LONG = 180.0  # seconds
 
 Values = Mapping[str, Any]
@@ -30,6 +33,8 @@ class Ask:
     """What the page asks for.
 
     task, method   keys, or "auto"
+    variant        key of the weights, or "" for the first that suit the task
+    paper          whether published weights run as their authors ran them, and not by the preset
     values         what the expert controls show now; `shown` is what they were last given, so that the difference is
                    what somebody changed by hand
     seen           the task that the photo was found to need
@@ -38,6 +43,8 @@ class Ask:
 
     task: str = "auto"
     method: str = "auto"
+    variant: str = ""
+    paper: bool = False
     preset: int = 2
     seed: int = 1
     values: Values = field(default_factory=dict)
@@ -59,6 +66,18 @@ class Ask:
         return AUTOMATIC[self.task_key] if self.method == "auto" else self.method
 
     @property
+    def weights(self) -> Variant:
+        """The variant that was chosen, where the method offers it for the task, or the first for the task."""
+        offered = variants(self.method_key, self.task_key) if self.method != "auto" else ()
+        chosen = next((variant for variant in offered if variant.key == self.variant), None)
+        return chosen or card(self.method_key).variant_for(self.task_key)
+
+    @property
+    def as_published(self) -> bool:
+        """Whether the authors' own run is asked for, and there is one."""
+        return self.paper and self.weights.published
+
+    @property
     def changes(self) -> dict[str, Any]:
         """Options that somebody changed by hand, as Card.settings takes them."""
         asked = {key: value for key, value in self.values.items() if _differs(value, self.shown.get(key))}
@@ -66,20 +85,43 @@ class Ask:
             asked["eta"] = self.values["eta"]  # the control may show the eta of a sampler that had none
         if "tile" in asked:
             asked["tile"] = None if asked["tile"] == "auto" else int(asked["tile"])
-        for key in fixed(self):
+        offered = {option.key for option in card(self.method_key).options_of(self.weights.key)}
+        for key in {*fixed(self), *(own_options().keys() - offered)}:
             asked.pop(key, None)
         return asked
 
     def settings(self, precision: str = "float32") -> Settings:
         """The run's settings, checked."""
-        chosen = card(self.method_key)
-        variant = chosen.variant_for(self.task_key).key
-        return chosen.settings(variant, self.preset, seed=self.seed, precision=precision, **self.changes)
+        fresh = {"seed": self.seed, "precision": precision}
+        return self._settings(**fresh, **self.changes)
 
     def defaults(self) -> dict[str, Any]:
-        """What the expert controls show when nothing was changed by hand."""
+        """What the controls show when nothing was changed by hand."""
+        return shown_in(self._settings())
+
+    def _settings(self, **changes: Any) -> Settings:
         chosen = card(self.method_key)
-        return shown_in(chosen.settings(chosen.variant_for(self.task_key).key, self.preset))
+        return chosen.settings(self.weights.key, self.preset, paper=self.as_published, **changes)
+
+
+def variants(method: str, task: str) -> tuple[Variant, ...]:
+    """The weights that a method offers: those for the task first, then published ones for other tasks."""
+    found = card(method).variants
+    suiting = tuple(variant for variant in found if variant.task == task)
+    return suiting + tuple(variant for variant in found if variant.published and variant.task != task)
+
+
+@cache
+def own_options() -> Mapping[str, Option]:
+    """Every option that some method or its weights offer, but for the noise level, which has a control of its own."""
+    cards = [method.card for method in METHODS.values()]
+    options = [o for chosen in cards for o in (*chosen.options, *(o for v in chosen.variants for o in v.options))]
+    return {option.key: option for option in options if option.key != "noise"}
+
+
+def calls(settings: Settings) -> int:
+    """Network calls of a run."""
+    return SAMPLERS[settings.sampler].total_calls(settings.steps) * settings.samples
 
 
 def _differs(value: Any, shown: Any) -> bool:
@@ -92,7 +134,8 @@ def _differs(value: Any, shown: Any) -> bool:
 
 
 def shown_in(settings: Settings) -> dict[str, Any]:
-    """Settings as the expert controls show them."""
+    """Settings as the controls show them; what the weights do not offer, at its default."""
+    own = {key: settings.options.get(key, option.default) for key, option in own_options().items()}
     return {
         "steps": settings.steps,
         "eta": settings.options.get("eta", 0.0),
@@ -102,6 +145,7 @@ def shown_in(settings: Settings) -> dict[str, Any]:
         "strength": settings.strength,
         "samples": settings.samples,
         "tile": "auto" if settings.tile is None else str(settings.tile),
+        **own,
     }
 
 
@@ -111,12 +155,8 @@ def noise_option(ask: Ask) -> Option | None:
 
 
 def fixed(ask: Ask) -> dict[str, str]:
-    """Options that cannot be changed now, each with the sentence that says why.
-
-    A variant names its own in config["fixed"]: {option key: sentence}.
-    """
-    chosen = card(ask.method_key)
-    why = dict(chosen.variant_for(ask.task_key).config.get("fixed", {}))
+    """Options that cannot be changed now, each with the sentence that says why."""
+    why = {key: sentence for key, (_, sentence) in ask.weights.fixed.items()}
     if noise_option(ask) is None:
         why.setdefault("noise", "This method was trained at one noise level, so there is nothing to choose.")
     sampler = SAMPLERS.get(ask.values.get("sampler") or "")
@@ -127,7 +167,9 @@ def fixed(ask: Ask) -> dict[str, str]:
 
 def word(ask: Ask) -> tuple[str, str]:
     """The preset's word and sentence, or Custom."""
-    return CUSTOM if ask.changes else PRESET_WORDS[ask.preset]
+    if ask.changes:
+        return CUSTOM
+    return PUBLISHED if ask.as_published else PRESET_WORDS[ask.preset]
 
 
 def look_of(header: Header) -> str:
@@ -149,10 +191,10 @@ def seconds(ask: Ask, size: tuple[int, int], library: Library) -> tuple[float, i
     scale = card(settings.method).variant(settings.variant).scale
     height, width = size[0] * scale, size[1] * scale
     before, each = library.rate(settings)
-    calls = SAMPLERS[settings.sampler].total_calls(settings.steps) * settings.samples
-    tile = tile_size(settings.tile, height, width)
+    latent = "autoencoder" in ask.weights.weights  # whose tiles are not the picture's pixels
+    tile = 0 if latent else tile_size(settings.tile, height, width)
     pieces = sum(1 for _ in windows(height, width, tile, settings.overlap, 32)) if tile else 1
-    return height * width * (before + calls * each), pieces
+    return height * width * (before + calls(settings) * each), pieces
 
 
 def duration(seconds: float) -> str:

@@ -65,12 +65,12 @@ def _restoration(desk: Desk, session: str, kept: Run, path: str, ask: Ask, live:
     rate, side = LIVE.get(live, LIVE["smooth"])
 
     def frames(stop: Stop, tile: int | None) -> Iterator[Frame]:
-        return run(_in_pieces(work, tile), desk.library, stop=stop)
+        return run(in_pieces(work, tile), desk.library, stop=stop)
 
     stream = Stream(frames, work.settings, desk.turns, rate=rate, side=side)
     desk.store.attach(session, stream)
     try:
-        yield from _watch(desk, session, kept, stream.start())
+        yield from watch(desk, session, kept, stream.start())
     finally:
         stream.stop()
         stream.join()
@@ -88,14 +88,15 @@ def _job(desk: Desk, path: str, ask: Ask) -> Job:
         seen = plan(photo, desk.library).task
         ask = replace(ask, seen=seen)
     settings = ask.settings(desk.library.precision)
-    return Job(photo, ask.task_key, settings, "")
+    return Job(photo, ask.weights.task, settings, "")
 
 
-def _in_pieces(work: Job, tile: int | None) -> Job:
+def in_pieces(work: Job, tile: int | None) -> Job:
+    """The same job in tiles of this size; None: as its settings have it."""
     return work if tile is None else replace(work, settings=replace(work.settings, tile=tile))
 
 
-def _watch(desk: Desk, session: str, kept: Run, stream: Stream) -> Iterator[Message]:
+def watch(desk: Desk, session: str, kept: Run, stream: Stream) -> Iterator[Message]:
     """The film while it goes on."""
     seq = 0
     for news in stream.news():
@@ -171,4 +172,4 @@ def _facts(work: Job, last: Frame, before: Tensor, result: Tensor) -> tuple[tupl
     )
 
 
-__all__ = ["LIVE", "Message", "Outcome", "restoration"]
+__all__ = ["LIVE", "Message", "Outcome", "in_pieces", "restoration", "watch"]

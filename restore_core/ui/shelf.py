@@ -104,7 +104,8 @@ def row(record: Checkpoint, fetching: Fetching, *, keeper: bool) -> str:
     return (
         f'<div class="what"><strong>{html.escape(title_of(record))}</strong>'
         f'<span class="chip {kind}">{html.escape(words)}</span></div>'
-        f'<p class="note">{html.escape(record.note)}</p><p class="note"><span class="size">{size}</span> · {html.escape(licence)}</p>'
+        f'<p class="note">{html.escape(record.note)}</p>'
+        f'<p class="note"><span class="size">{size}</span> · {html.escape(licence)}</p>'
         f"{_progress(task)}{_said(task)}"
         f'<div class="deeds">{buttons}{_more(record, now, keeper)}</div>'
     )

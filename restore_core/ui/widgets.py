@@ -8,16 +8,23 @@ from typing import Any
 
 import gradio as gr
 
+from restore_core.library import card
 from restore_core.samplers import GRID_LABELS, SAMPLERS
-from restore_core.settings import MAX_SAMPLES
-from restore_core.ui.asking import Ask, fixed, noise_option
+from restore_core.settings import MAX_SAMPLES, Option
+from restore_core.ui.asking import Ask, fixed, noise_option, own_options
 
 MAX_SHOWN_STEPS = 1000
+AWAY = ["away"]  # a class of page.css: not shown, but there, so that nothing has to be made anew
 MAX_SEED = 2**31 - 1
 TILES = (("Automatic", "auto"), ("Never", "0"), ("256 px", "256"), ("512 px", "512"), ("1024 px", "1024"))
 
 STEPS_INFO = "More steps take longer; beyond about 50 little changes."
 ETA_INFO = "0: the straightest path. 1: fresh detail at each step."
+SPACING_INFO = "How the steps are spread between noise and photo."
+STRENGTH_INFO = "Low keeps more of a first guess, high lets the model redraw more."
+INFOS: Mapping[str, str] = {  # said again when weights that fix a setting make way for others
+    "steps": STEPS_INFO, "eta": ETA_INFO, "spacing": SPACING_INFO, "strength": STRENGTH_INFO,
+}  # fmt: skip
 
 
 def photo() -> gr.Image:
@@ -38,7 +45,12 @@ def photo() -> gr.Image:
 
 
 def expert(defaults: Mapping[str, Any]) -> dict[str, gr.components.FormComponent]:
-    """The controls behind More settings, by settings key, in the order shown."""
+    """The controls behind More settings, by settings key, in the order shown: those of every run, then those that only
+    some weights offer and that are shown with them."""
+    return _of_every_run(defaults) | {key: _control(option) for key, option in own_options().items()}
+
+
+def _of_every_run(defaults: Mapping[str, Any]) -> dict[str, gr.components.FormComponent]:
     return {
         "steps": gr.Slider(
             1, MAX_SHOWN_STEPS, defaults["steps"], step=1, label="Steps", info=STEPS_INFO, elem_id="steps"
@@ -58,7 +70,7 @@ def expert(defaults: Mapping[str, Any]) -> dict[str, gr.components.FormComponent
             [(label, key) for key, label in GRID_LABELS.items()],
             value=defaults["spacing"],
             label="Where the steps lie (time grid)",
-            info="How the steps are spread between noise and photo.",
+            info=SPACING_INFO,
             elem_id="grid",
         ),
         "strength": gr.Slider(
@@ -67,7 +79,7 @@ def expert(defaults: Mapping[str, Any]) -> dict[str, gr.components.FormComponent
             defaults["strength"],
             step=0.05,
             label="Starting noise (strength)",
-            info="Low keeps more of a first guess, high lets the model redraw more.",
+            info=STRENGTH_INFO,
             elem_id="strength",
         ),
         "samples": gr.Slider(
@@ -89,11 +101,23 @@ def expert(defaults: Mapping[str, Any]) -> dict[str, gr.components.FormComponent
     }
 
 
+def _control(option: Option) -> gr.components.FormComponent:
+    """An option as a switch, a menu, a slider or a line of text."""
+    said = {"label": option.label, "info": option.help or None, "elem_id": f"own-{option.key}", "elem_classes": AWAY}
+    if isinstance(option.default, bool):
+        return gr.Checkbox(option.default, **said)
+    if option.choices:
+        return gr.Dropdown(list(option.choices), value=option.default, **said)
+    if isinstance(option.default, str):
+        return gr.Textbox(option.default, **said)
+    return gr.Slider(option.low, option.high, option.default, step=option.step, **said)
+
+
 def adjusted(ask: Ask, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Updates of the expert controls, in order: values, the method's own scale of noise, what is greyed and why."""
     why = fixed(ask)
     own = {key: {"value": value, "interactive": key not in why} for key, value in values.items()}
-    own["eta"]["info"] = why.get("eta", ETA_INFO)
+    own["steps"]["maximum"] = _most_steps(ask)
     option = noise_option(ask)
     if option is not None:
         own["noise"] |= {
@@ -103,9 +127,19 @@ def adjusted(ask: Ask, values: Mapping[str, Any]) -> list[dict[str, Any]]:
             "step": option.step,
             "info": option.help,
         }
-    if "noise" in why:
-        own["noise"]["info"] = why["noise"]
+    for key in why.keys() & own.keys():
+        own[key]["info"] = why[key]
+    for key in own.keys() & INFOS.keys() - why.keys():
+        own[key]["info"] = INFOS[key]
+    offered = {o.key for o in card(ask.method_key).options_of(ask.weights.key)}
+    for key in own_options():
+        own[key]["elem_classes"] = [] if key in offered else AWAY
     return [gr.update(**update) for update in own.values()]
+
+
+def _most_steps(ask: Ask) -> int:
+    """Published networks know the noise levels of their training and no more."""
+    return max(2, ask.weights.paper["steps"]) if ask.weights.published else MAX_SHOWN_STEPS
 
 
 def announcement(elem_id: str) -> gr.HTML:

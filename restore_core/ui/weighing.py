@@ -1,0 +1,99 @@
+"""Which weights a method runs with: the menu, what to know of them, their authors' own run, the way to missing ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from restore_core.checkpoints import catalogue
+from restore_core.library import Library, card
+from restore_core.ui import widgets
+from restore_core.ui.asking import Ask, calls, variants
+from restore_core.ui.widgets import AWAY
+
+Updates = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class Picker:
+    """The components. `offer`: what the Models tab is sent, as JSON text."""
+
+    variant: gr.Dropdown
+    note: gr.HTML
+    pace: gr.Radio
+    get: gr.Button
+    offer: gr.State
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What shown() and missing() change."""
+        return [self.variant, self.note, self.pace, self.get, self.offer]
+
+    def shown(self, ask: Ask, library: Library) -> Updates:
+        """The menu of the method's weights, and what is to be known of the chosen ones."""
+        offered = variants(ask.method_key, ask.task_key) if ask.method != "auto" else ()
+        chosen = ask.weights
+        choices = [(_label(ask.method_key, v.key, v.label, library), v.key) for v in offered]
+        note = chosen.note if ask.method != "auto" else ""
+        return {
+            self.variant: gr.update(
+                choices=choices, value=chosen.key if choices else None, elem_classes=[] if len(choices) > 1 else AWAY
+            ),
+            self.note: widgets.text(note),
+            self.pace: self._paces(ask),
+        } | self.missing(ask, library)
+
+    def missing(self, ask: Ask, library: Library) -> Updates:
+        """The button that leads to missing weights."""
+        lacking = library.missing(ask.method_key, ask.weights.key)
+        offer = json.dumps({"method": ask.method_key, "variant": ask.weights.key}) if lacking else None
+        return {self.get: gr.update(elem_classes=[] if lacking else AWAY), self.offer: offer}
+
+    def _paces(self, ask: Ask) -> Any:
+        """Fast or as published, each with its network calls."""
+        if not ask.weights.published:
+            return gr.update(elem_classes=AWAY, value="fast")
+        chosen, key = card(ask.method_key), ask.weights.key
+        fast, paper = calls(chosen.settings(key, ask.preset)), calls(chosen.settings(key, paper=True))
+        choices = [(f"Fast: {counted(fast)}", "fast"), (f"As published: {counted(paper)}", "paper")]
+        return gr.update(choices=choices, value="paper" if ask.paper else "fast", elem_classes=[])
+
+
+def offer_of(ask: Ask, library: Library) -> str:
+    """What is missing, how large it is and under which licence; "" if nothing is."""
+    lacking = library.missing(ask.method_key, ask.weights.key)
+    if not lacking:
+        return ""
+    records = [catalogue.record(key) for key in lacking]
+    size = sum(record.size for record in records)
+    licences = "; ".join(dict.fromkeys(record.licence for record in records))
+    count = "a file that is" if len(lacking) == 1 else f"{len(lacking)} files that are"
+    told = f"{size / 1e6:,.0f} MB, licence: {licences}" if size else f"licence: {licences}"
+    return f"'{ask.weights.label}' needs {count} not here yet ({told})."
+
+
+def _label(method: str, key: str, label: str, library: Library) -> str:
+    return label if library.has(method, key) else f"{label} · not here"
+
+
+def counted(number: int) -> str:
+    """A number of network calls in words."""
+    return f"{number:,} network call{'' if number == 1 else 's'}"
+
+
+def picker() -> Picker:
+    """Lay the components out; shown() fills them."""
+    variant = gr.Dropdown([], label="Weights", elem_id="variant", elem_classes=AWAY)
+    note = gr.HTML(elem_id="variant-note", apply_default_css=False)
+    pace = gr.Radio(
+        [("Fast", "fast"), ("As published", "paper")], value="fast", label="How to run it", elem_id="pace",
+        elem_classes=AWAY,
+    )  # fmt: skip
+    get = gr.Button("Get the missing weights", elem_id="get-weights", elem_classes=AWAY)
+    return Picker(variant, note, pace, get, gr.State(None))
+
+
+__all__ = ["Picker", "counted", "offer_of", "picker"]
