@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 
 import pytest
 import torch
@@ -295,15 +294,13 @@ def test_an_unknown_recipe_is_refused():
 
 
 @pytest.mark.parametrize("key", TASKS)
-def test_drawn_parameters_are_numbers_and_make_a_picture_quickly(key: str):
+def test_drawn_parameters_are_numbers_and_make_a_picture(key: str):
     task, generator = TASKS[key], seeded(2)
     clean = torch.rand(1, 3, 96 + 2 * task.margin, 96 + 2 * task.margin, generator=generator)
-    began = time.perf_counter()
     for _ in range(12):
         drawn = task.draw(generator)
         assert all(isinstance(value, float) for value in drawn.values()) and set(drawn) <= set(task.standard)
         assert torch.isfinite(task(clean, drawn, generator)).all()
-    assert (time.perf_counter() - began) / 12 < 0.25  # some ms on a free core
 
 
 def test_nothing_new_by_default_in_the_tasks_that_have_weights():
