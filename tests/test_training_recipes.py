@@ -106,13 +106,68 @@ def test_latent_variants(
     assert match.architecture_of(open_state(tmp_path / "w.safetensors")).key in ("refusion-nafnet", "swin-unet")
 
 
+@pytest.fixture
+def controls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Loss name -> recipe on a tiny base, whose text tower knows too few words for a real tokeniser."""
+    pytest.importorskip("diffusers")
+    from test_networks_diffbir import CONFIG, base_file
+
+    from restore_core.networks.stable_diffusion import TextEncoder
+    from restore_core.training.control import TrainDiffBIR
+
+    monkeypatch.setattr(TextEncoder, "contexts", lambda self, prompts: (torch.ones(len(prompts), 77, 16), None))
+    save_file(base_file(), tmp_path / "base.safetensors")
+    return lambda kind: TrainDiffBIR(TASKS["denoise"], Choices(kind, base=str(tmp_path / "base.safetensors")), CONFIG)
+
+
+def test_a_control_branch_starts_silent_and_learns(controls):
+    """At the start the base is undisturbed; then the branch moves and nothing of the base does."""
+    recipe = controls("eps")
+    model = recipe.build()
+    x0 = torch.rand(2, 3, 32, 32) * 2 - 1
+    z, context = torch.randn(2, 4, 16, 16), recipe.context.expand(2, -1, -1)
+    t = torch.tensor([5.0, 800.0])
+    with torch.no_grad():
+        alone = recipe.base.unet(z, t, context)
+        steered = recipe.base.unet(z, t, context, model(z, t, context, torch.randn_like(z)))
+    assert torch.allclose(alone, steered, atol=1e-5)
+    before = {name: tensor.clone() for name, tensor in recipe.base.unet.state_dict().items()}
+    optimiser = torch.optim.SGD(model.parameters(), lr=1e-3)
+    for _ in range(2):
+        (loss,) = recipe.lose(model, x0, -x0, torch.Generator().manual_seed(0)).values()
+        loss.backward()
+        optimiser.step()
+    assert all(torch.equal(before[name], tensor) for name, tensor in recipe.base.unet.state_dict().items())
+    moved = model.state_dict()
+    assert moved["zero_convs.0.0.weight"].abs().max() > 0
+    assert match.architecture_of(recipe.file(model)).key == "ir-controlnet"
+    assert torch.isfinite(recipe.restore(model, x0[:1])).all()
+
+
+@pytest.mark.parametrize("kind", ["eps", "v"])
+def test_the_control_loss_is_eq_3(controls, kind: str):
+    """|target - unet(z_t, t - 1, "", control)|^2 in the base's own terms, eps or v."""
+    recipe = controls(kind)
+    model, x0 = recipe.build(), torch.rand(1, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        (loss,) = recipe.lose(model, x0, x0, torch.Generator().manual_seed(0)).values()
+        again = torch.Generator().manual_seed(0)
+        t, z0 = draw_time(1000, 1, again), recipe.base.autoencoder.encode(x0)
+        eps = torch.randn(z0.shape, generator=again)
+        a, _, s = (c.float() for c in recipe.process.marginal(t))
+        raw = recipe.base.unet(a * z0 + s * eps, t.flatten().float() - 1, recipe.context)
+        aim = eps if kind == "eps" else a * eps - s * z0
+    assert loss.item() == pytest.approx((raw - aim).square().mean().item(), rel=1e-3)
+
+
 def test_the_wrong_autoencoder_is_refused(autoencoders: dict):
     with pytest.raises(SettingsError, match="another file"):
         loop.recipe_of(plan_for("irsde", autoencoder=str(autoencoders["resshift"])))
 
 
 @pytest.mark.parametrize(
-    "method, choices", [("sr3", {"lpips": 1.0}), ("compact", {"width": 9}), ("irsde", {"loss": "l9"}), ("ddpm", {})]
+    "method, choices",
+    [("sr3", {"lpips": 1.0}), ("compact", {"width": 9}), ("irsde", {"loss": "l9"}), ("ddpm", {}), ("diffbir", {})],
 )
 def test_choices_without_meaning_are_refused(method: str, choices: dict):
     with pytest.raises(SettingsError, match=r"(?i)choose"):

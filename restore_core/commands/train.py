@@ -14,7 +14,10 @@ from restore_core.commands import options
 from restore_core.degradations import TASKS
 from restore_core.errors import SettingsError
 
-METHODS = ("compact", "dvsr", "sr3", "resshift", "irsde")
+METHODS = ("compact", "dvsr", "sr3", "resshift", "irsde", "diffbir")
+LOSSES = {
+    "sr3, dvsr": "l1, l2", "irsde": "likelihood, noise", "resshift": "unweighted, weighted", "diffbir": "eps, v",
+}  # fmt: skip
 
 
 def add_parser(commands: Any) -> None:
@@ -27,11 +30,13 @@ def add_parser(commands: Any) -> None:
     for name, default in (("updates", 20000), ("batch", 16), ("crop", 96), ("seed", 0)):
         p.add_argument(f"--{name}", default=default, help=f"default {default}")
     p.add_argument("--rate", default=0, help="peak learning rate; default: what suits the method")
-    p.add_argument("--loss", default="", help="sr3, dvsr: l1, l2; irsde: likelihood, noise; resshift: [un]weighted")
+    p.add_argument("--loss", default="", help="; ".join(f"{m}: {names}" for m, names in LOSSES.items()))
     p.add_argument("--lpips", default=0, help="weight of an LPIPS term on what is found (compact, dvsr, resshift)")
     p.add_argument("--width", default=0, help="channels of the finest level (sr3, resshift, irsde)")
     p.add_argument("--noise", default=0, help="kappa of resshift, lambda of irsde in grey levels")
     p.add_argument("--autoencoder", default="", help="train in the latents of this file (resshift, irsde)")
+    p.add_argument("--base", default="", help="file of Stable Diffusion 2.1, which a control branch steers (diffbir)")
+    p.add_argument("--cleaner", default="", help="compact weights for the stage before (diffbir)")
     p.add_argument("--precision", help="float32 or bfloat16; default: what the device does best")
     p.add_argument("--device")
     p.set_defaults(run=_train)
@@ -65,7 +70,7 @@ def _plan(asked: argparse.Namespace, device: Any) -> Any:
     whole = {name: options.whole(f"--{name}", getattr(asked, name)) for name in ("updates", "batch", "crop", "seed")}
     choices = loop.Choices(
         asked.loss, _number("--lpips", asked.lpips), options.whole("--width", asked.width),
-        _number("--noise", asked.noise), asked.autoencoder,
+        _number("--noise", asked.noise), asked.autoencoder, asked.base, asked.cleaner,
     )  # fmt: skip
     precision = asked.precision or devices.choose_precision(device)
     return loop.Plan(

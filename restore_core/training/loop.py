@@ -22,12 +22,15 @@ from restore_core.degradations import TASKS
 from restore_core.errors import SettingsError
 from restore_core.images import resize
 from restore_core.training import curve
+from restore_core.training.control import TrainDiffBIR
 from restore_core.training.data import Crops, split, to_tensor
 from restore_core.training.published import TrainIRSDE, TrainResShift, TrainSR3
 from restore_core.training.recipes import Choices, Compact, DvSR, Recipe
 
 SAVE_EVERY = 120.0  # seconds between states on disk
-RECIPES: Mapping[str, type[Recipe]] = {r.key: r for r in (Compact, DvSR, TrainSR3, TrainResShift, TrainIRSDE)}
+RECIPES: Mapping[str, type[Recipe]] = {
+    recipe.key: recipe for recipe in (Compact, DvSR, TrainSR3, TrainResShift, TrainIRSDE, TrainDiffBIR)
+}
 
 
 @dataclass(frozen=True)

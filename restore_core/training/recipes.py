@@ -41,6 +41,8 @@ class Choices:
     width         channels of the finest level of a method's own network; 0: the recipe's
     noise         the process's noise scale in the method's own unit (lambda, kappa); 0: the recipe's
     autoencoder   a file to train in whose latent space; "": on pixels
+    base          file of the frozen network that a control branch steers
+    cleaner       compact weights whose predictor is the stage before; "": none
     drop          share of the pictures whose condition is withheld (compact networks)
     """
 
@@ -49,6 +51,8 @@ class Choices:
     width: int = 0
     noise: float = 0.0
     autoencoder: str = ""
+    base: str = ""
+    cleaner: str = ""
     drop: float = 0.1
 
 
@@ -67,7 +71,7 @@ class Recipe(ABC):
             raise SettingsError(
                 f"'{self.key}' has no loss called '{self.loss}'. Choose one of {', '.join(self.losses)}."
             )
-        for name in ("lpips", "width", "noise", "autoencoder"):
+        for name in ("lpips", "width", "noise", "autoencoder", "base", "cleaner"):
             if getattr(choices, name) and name not in self.uses:
                 raise SettingsError(
                     f"--{name} means nothing to the method '{self.key}'. Leave it out, or choose another method."
