@@ -92,8 +92,14 @@ def truncated(process: VariancePreserving) -> Callable[[int], Tensor]:
     return grid
 
 
-_PAPER_EPS = {"sampler": "ddim", "steps": 50, "spacing": "paper", "eta": 1.0, "variance": 0.0, "colour": "wavelet"}
-_PAPER_V = {"sampler": "multistep-3-sde", "steps": 10, "spacing": "paper", "eta": 1.0, "colour": "wavelet"}
+_PAPER_EPS = {
+    "sampler": "ddim", "steps": 50, "spacing": "paper", "eta": 1.0, "variance": 0.0, "guidance": 0.0,
+    "colour": "wavelet",
+}  # fmt: skip
+_PAPER_V = {
+    "sampler": "multistep-3-sde", "steps": 10, "spacing": "paper", "eta": 1.0, "bend": "half", "guidance": 0.0,
+    "colour": "wavelet",
+}  # fmt: skip
 _V1 = {"style": "", "avoid": NEGATIVE_V2, "cfg": 1.0}
 _V2 = {"style": "", "avoid": NEGATIVE_V2, "cfg": 4.0}
 _V21 = {"style": POSITIVE_V21, "avoid": NEGATIVE_V21, "cfg": 8.0}

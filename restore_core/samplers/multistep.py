@@ -26,6 +26,11 @@ ORDER = Option(
     help="How many guesses are joined by a curve. 3 is best where the network is smooth, shaky where it is not.",
 )  # fmt: skip
 
+BEND = Option(
+    "bend", "Quadratic term", "whole", choices=("whole", "half"),
+    help="whole: the parabola as it is. half: as published codes have it, who lose the third order by it.",
+)  # fmt: skip
+
 
 class Past(NamedTuple):
     """One guess (of x0 or of eps) and the log(a/s) at which it was made."""
@@ -122,17 +127,26 @@ def multistep_sde(
 
 
 @sampler(
-    "multistep-3-sde", "Multistep 3M (stochastic)", order=2, options=(ETA,), spacing="log-snr",
-    paper="Lu et al. 2022, SDE-DPM-Solver++(3M); Crowson 2023 (k-diffusion, DPM++ 3M SDE), with the whole bend",
+    "multistep-3-sde", "Multistep 3M (stochastic)", order=2, options=(ETA, BEND), spacing="log-snr",
+    paper="Lu et al. 2022, SDE-DPM-Solver++(3M); Crowson 2023 (k-diffusion, DPM++ 3M SDE)",
 )  # fmt: skip
 def multistep_3_sde(
-    process: Process, denoise: Denoise, x: Tensor, y: Tensor, times: Tensor, noise: Draw, *, eta: float = 1.0
+    process: Process,
+    denoise: Denoise,
+    x: Tensor,
+    y: Tensor,
+    times: Tensor,
+    noise: Draw,
+    *,
+    eta: float = 1.0,
+    bend: str = "whole",
 ) -> Iterator[Step]:
     """A parabola through the last three guesses, integrated exactly, with fresh noise: DiffBIR v2.1's own choice.
 
-    The published code keeps half of the quadratic term (`exponential` with order 3 and bend 1/2).
+    bend   "half" for k-diffusion's code, which keeps half of the quadratic term
     """
-    return _walk(process, denoise, x, y, times, noise, eta=eta, order=3, midpoint=False)
+    share = {"whole": 1.0, "half": 0.5}[bend]
+    return _walk(process, denoise, x, y, times, noise, eta=eta, order=3, midpoint=False, bend=share)
 
 
 @sampler(

@@ -92,6 +92,9 @@ def _respaced(process: Process, steps: int) -> dict[str, Tensor]:
     }  # fmt: skip
 
 
+# --- trajectories ------------------------------------------------------------------------------------------------
+
+
 def _ddim_times(steps: int) -> Tensor:
     """1 + range(0, 1000, 1000 // steps) as times (indices + 1), descending; it ends at time 1, not at 0."""
     indices = [1 + k for k in range(0, 1000, 1000 // steps)]
@@ -104,8 +107,6 @@ def _with_ten_thousand(process: VariancePreserving) -> VariancePreserving:
     abar[-1] = 1e-8
     return VariancePreserving(1 - abar[1:] / abar[:-1])
 
-
-# --- trajectories ------------------------------------------------------------------------------------------------
 
 _CONFIG = {
     "sampler": None, "diffusion": None, "steps": None, "cfg_scale": 1.0, "rescale_cfg": False, "s_churn": 0.0,
@@ -285,7 +286,7 @@ def _edm_walk(run: _Run, view: Process, times: Tensor, kind: str) -> tuple[Calla
         "dpm++_sde": partial(own["singlestep-sde"], **eta),
         "dpm++_2m": own["multistep"],
         "dpm++_2m_sde": partial(own["multistep-sde"], **eta),
-        "dpm++_3m_sde": partial(exponential, order=3, bend=0.5, **eta),
+        "dpm++_3m_sde": partial(own["multistep-3-sde"], bend="half", **eta),
         "lms": partial(linear_multistep, order=c["order"]),
     }
     assert kind in walks, f"no runner for edm_{kind}; known: {', '.join(walks)}"
