@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from restore_core import __version__
@@ -58,14 +59,23 @@ def plan(
     *,
     task: str = "auto",
     method: str = "auto",
+    variant: str | None = None,
     preset: int = 2,
+    paper: bool = False,
     **changes: Any,
 ) -> Job:
     """What to do with `photo`. "auto" lets the picture choose the task, and the task the method.
 
+    variant   weights by key, which settle the task and, where one method alone has them, the method
+    paper     run published weights as their authors ran them, instead of by the preset
     changes   Settings fields or option keys that differ from the preset's; None means unchanged
     """
+    if changes.get("precision") is None:
+        changes["precision"] = library.precision
     reason = ""
+    if variant:
+        method = method_of(variant) if method == "auto" else method
+        task = card(method).variant(variant).task
     if task == "auto":
         seen = diagnose(photo.rgb)
         task, reason = seen.task, seen.sentence
@@ -73,10 +83,25 @@ def plan(
         if task not in AUTOMATIC:
             raise SettingsError(f"There is no task called '{task}'. Choose auto or one of {', '.join(COMPACT)}.")
         method = AUTOMATIC[task]
-    variant = changes.pop("variant", None) or card(method).variant_for(task).key
-    if changes.get("precision") is None:
-        changes["precision"] = library.precision
-    return Job(photo, task, card(method).settings(variant, preset, **changes), reason)
+    chosen = card(method)
+    key = variant or chosen.variant_for(task).key
+    return Job(photo, task, chosen.settings(key, preset, paper=paper, **changes), reason)
+
+
+def method_of(variant: str) -> str:
+    """The one method that has weights called `variant`."""
+    having = [key for key, method in METHODS.items() if any(v.key == variant for v in method.card.variants)]
+    if len(having) == 1:
+        return having[0]
+    if having:
+        raise SettingsError(
+            f"The weights '{variant}' serve {', '.join(having)} alike, so they do not say how to run. Choose one of "
+            f"these methods too."
+        )
+    known = [v.key for method in METHODS.values() for v in method.card.variants]
+    near = get_close_matches(variant, known, n=3, cutoff=0.4)
+    hint = f"Perhaps {' or '.join(near)} was meant." if near else "python -m restore_core info names all."
+    raise SettingsError(f"No method has weights called '{variant}'. {hint}")
 
 
 def again(photo: Photo, record: Mapping[str, Any]) -> Job:
@@ -108,4 +133,4 @@ def seconds(job: Job, library: Library) -> float:
     return height * width * (before + calls * each)
 
 
-__all__ = ["AUTOMATIC", "METHODS", "Job", "again", "plan", "run", "seconds"]
+__all__ = ["AUTOMATIC", "METHODS", "Job", "again", "method_of", "plan", "run", "seconds"]

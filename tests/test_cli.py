@@ -81,7 +81,9 @@ def test_automatic_tells_what_it_saw(photo: Path, capsys):
     [
         ["--steps", "0"], ["--steps", "nan"], ["--steps", "many"], ["--steps", "100000"], ["--eta", "7"],
         ["--noise", "-1"], ["--seed", "x"], ["--task", "colour"], ["--method", "magic"], ["--sampler", "none"],
-        ["--preset", "9"], ["--preset", "high"], ["--device", "abacus"], ["--grid", "odd"], ["--samples", "0"],
+        ["--preset", "9"], ["--preset", "high"], ["--preset", "paper"], ["--variant", "realsr-x4"],
+        ["--variant", "compact-sr4"], ["--variant", "realsr-x4-v2"], ["--models", "nowhere"],
+        ["--device", "abacus"], ["--grid", "odd"], ["--samples", "0"],
         ["--tile", "5"], ["--precision", "int1"], ["--like", "nowhere.png"], ["--nonsense"], ["-o", "x.txt"],
         ["-o", "no/such/folder/x.png"], ["--max-pixels", "10"],
     ],

@@ -50,7 +50,8 @@ def recognise(path: Path) -> tuple[Checkpoint, ...]:
         told = tuple(record for record in fitting if is_it(record))
         if told:
             return told
-    return tuple(record for record in fitting if not _is_another(record, path, digest)) or fitting
+    rest = tuple(record for record in fitting if not _is_another(record, path, digest))
+    return rest if len(rest) > 1 else fitting  # one alone may be a copy of another that was saved again: ask
 
 
 def strays(claimed: frozenset[Path]) -> tuple[Stray, ...]:

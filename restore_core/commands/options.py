@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
+from restore_core.checkpoints.folders import also_look_in
 from restore_core.errors import SettingsError
 from restore_core.samplers import GRID_LABELS, SAMPLERS
 
 NUMBERS = ("steps", "eta", "variance", "noise", "strength", "seed", "samples", "tile", "overlap")
+PAPER = "paper"
 EXPERT = (*NUMBERS, "sampler", "spacing", "precision")
 
 
@@ -19,6 +22,30 @@ def add_expert(p: argparse.ArgumentParser) -> None:
     for name in NUMBERS:
         p.add_argument(f"--{name}", metavar="N")
     p.add_argument("--precision", help="float32, bfloat16, float16; default: what the device does best")
+
+
+def add_models(p: argparse.ArgumentParser) -> None:
+    """Where else to look for weights."""
+    p.add_argument("--models", type=Path, metavar="DIR", help="also look for weights in this folder")
+
+
+def use_models(asked: argparse.Namespace) -> None:
+    """Look there from now on."""
+    if asked.models:
+        also_look_in(asked.models)
+
+
+def preset(text: object) -> tuple[int, bool]:
+    """(position of the slider, whether it is the authors' own run that is meant) of --preset."""
+    if text == PAPER:
+        return 2, True
+    try:
+        return int(str(text)), False
+    except ValueError:
+        raise SettingsError(
+            f"--preset is '{text}'. Choose 0 (most faithful) to 4 (most vivid), or {PAPER}, which runs published "
+            f"weights as their authors did."
+        ) from None
 
 
 def given(asked: argparse.Namespace) -> dict[str, Any]:
@@ -34,4 +61,4 @@ def whole(name: str, text: object) -> int:
         raise SettingsError(f"{name} is '{text}', and only whole numbers work there. Choose one.") from None
 
 
-__all__ = ["EXPERT", "add_expert", "given", "whole"]
+__all__ = ["EXPERT", "PAPER", "add_expert", "add_models", "given", "preset", "use_models", "whole"]

@@ -28,17 +28,19 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--task", default="auto", help=f"auto, {', '.join(COMPACT)}")
     p.add_argument("--method", default="auto", help=f"auto, {', '.join(METHODS)}")
     p.add_argument("--variant", help="one of the method's weights; default: the first for the task")
-    p.add_argument("--preset", default="2", help="0 (most faithful) to 4 (most vivid)")
+    p.add_argument("--preset", default="2", help="0 (most faithful) to 4 (most vivid), or paper: as the authors ran it")
     options.add_expert(p)
     p.add_argument("--frames", type=Path, metavar="DIR", help="write the film there: x_t/ and guess/, one JPEG a step")
     p.add_argument("--like", type=Path, metavar="FILE", help="repeat the run that made this result")
     p.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the best there is")
+    options.add_models(p)
     p.add_argument("--max-pixels", default=images.MAX_PIXELS, help="largest photo that is opened")
     p.add_argument("--json", action="store_true", help="print one JSON object about the run")
     p.set_defaults(run=_restore)
 
 
 def _restore(asked: argparse.Namespace) -> int:
+    options.use_models(asked)
     library = Library(asked.device)
     photo = images.load(asked.input, max_pixels=options.whole("--max-pixels", asked.max_pixels))
     work = _job(asked, photo, library)
@@ -64,9 +66,11 @@ def _restore(asked: argparse.Namespace) -> int:
 def _job(asked: argparse.Namespace, photo: images.Photo, library: Library) -> job.Job:
     changes = options.given(asked)
     if asked.like is None:
-        preset = options.whole("--preset", asked.preset)
-        changes["variant"] = asked.variant
-        return job.plan(photo, library, task=asked.task, method=asked.method, preset=preset, **changes)
+        preset, paper = options.preset(asked.preset)
+        return job.plan(
+            photo, library, task=asked.task, method=asked.method, variant=asked.variant, preset=preset, paper=paper,
+            **changes,
+        )  # fmt: skip
     if changes or asked.task != "auto" or asked.method != "auto" or asked.preset != "2" or asked.variant:
         raise SettingsError(
             "--like repeats a run with all its settings, so others cannot be given beside it. Leave out either."
