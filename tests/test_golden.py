@@ -1,6 +1,7 @@
 """Every fixture in GOLDEN_DIR (default: tests/golden) against our own code, chosen by the fixture's `case`.
 
-A fixture that no runner knows fails: nothing is skipped. Published sizes (`*_full*` with outputs) are slow.
+A fixture that no runner knows fails: nothing is skipped. Published sizes (`*_full*` with outputs)
+and whole pipelines (`*_e2e*`) are slow.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ FIXTURES = sorted(FOLDER.glob("*.json"))
 
 
 def _parameter(path: Path):
-    slow = "_full" in path.stem and path.with_suffix(".npz").exists()
+    slow = ("_full" in path.stem or "_e2e" in path.stem) and path.with_suffix(".npz").exists()
     return pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if slow else [])
 
 
