@@ -173,7 +173,8 @@ class PictureFile:
 
     def _deep_grey(self) -> Planes:
         values = np.asarray(self.picture).astype(np.float32)
-        grey = values / (2**self.depth - 1)
+        white = 2 ** (self.depth if 8 < self.depth <= 16 else 16) - 1  # a damaged TIFF may tell any depth
+        grey = np.minimum(values / white, 1)
         if self.picture.format == "TIFF" and self.picture.tag_v2.get(262) == 0:  # white is zero
             grey = 1 - grey
         key = self.picture.info.get("transparency")

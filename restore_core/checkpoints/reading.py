@@ -104,7 +104,7 @@ def check_archive(path: Path, *, whole: bool = False) -> None:
                     "weights file does. Get it from its authors."
                 )
             damaged = [] if whole else [part.filename for part in parts if not _is_whole(archive, part)]
-    except (BadZipFile, OSError, EOFError, NotImplementedError, ValueError) as error:
+    except (BadZipFile, OSError, EOFError, RuntimeError, ValueError) as error:  # RuntimeError: marked as encrypted
         raise _broken(path) from error
     if damaged and len(damaged) < len(parts):  # all of them: written without check sums, which torch allows
         raise CheckpointError(
@@ -182,7 +182,7 @@ def _refused(path: Path, kind: str, why: str) -> CheckpointError:
     asked = _asked_for(path, kind)
     if "GLOBAL" in why or any(name.split(".")[0] not in _OWN for name in asked):
         return CheckpointError(
-            f"{path.name} wants to run code when it is opened: it asks for {', '.join(asked[:3]) or 'a function'}. "
+            f"{path.name} wants to run code when it is opened: it asks for {_told(asked) or 'a function'}. "
             "It was not opened. Ask for a safetensors file; or, where you trust it, save its state dict alone with "
             "PyTorch."
         )
@@ -192,6 +192,15 @@ def _refused(path: Path, kind: str, why: str) -> CheckpointError:
             "so it was not opened. Get it again, or ask for a safetensors file."
         )
     return _broken(path)
+
+
+def _told(names: Sequence[str]) -> str:
+    """The first three, each in a readable length."""
+    return ", ".join(name if len(name) <= 80 else f"{name[:77]}..." for name in map(_plain, names[:3]))
+
+
+def _plain(name: str) -> str:
+    return ascii(name)[1:-1]
 
 
 def _asked_for(path: Path, kind: str) -> list[str]:
