@@ -143,7 +143,7 @@ def test_the_command_writes_pictures_sheet_settings_and_report(library: Library,
     settings += ["--clean", str(tmp_path / "clean.png")]
     assert main([*command, *settings, "-o", str(tmp_path / "out")]) == 0
     table = capsys.readouterr().out
-    assert "| A: DvSR, ddim, 2 steps | 2 |" in table and "PSNR" in table
+    assert "| A: DvSR, DDIM / ancestral, 2 steps | 2 |" in table and "PSNR" in table
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"A.png", "B.png", "sheet.png", "settings.json", "report.html"}
     assert export.read_settings(tmp_path / "out" / "B.png")["settings"]["method"] == "irsde"

@@ -16,6 +16,7 @@ from restore_core.images import Photo
 from restore_core.job import Job, plan
 from restore_core.library import Library, card
 from restore_core.metrics import METRICS
+from restore_core.samplers import SAMPLERS
 from restore_core.settings import Settings
 from restore_core.tradeoff.measures import BORDER, Measures, niqe_fits
 from restore_core.tradeoff.subject import ALIKE, SMALLEST, Subject, given, match, middle
@@ -40,7 +41,7 @@ class Contender:
     def name(self) -> str:
         """What is different at a glance: method, weights, way of stepping."""
         s = self.job.settings
-        return f"{card(s.method).title}, {s.sampler}, {s.steps} step{'s' if s.steps > 1 else ''}"
+        return f"{card(s.method).title}, {SAMPLERS[s.sampler].label}, {s.steps} step{'s' if s.steps > 1 else ''}"
 
 
 @dataclass(frozen=True, eq=False)

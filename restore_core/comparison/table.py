@@ -23,9 +23,10 @@ class Column:
         return "–" if value is None else f"{value:.{self.digits}f}{f' {self.unit}' if self.unit else ''}"
 
 
-def _column(key: str, digits: int) -> Column:
+def _column(key: str, digits: int, words: str = "") -> Column:
     metric = METRICS[key]
-    return Column(key, metric.label, metric.unit, metric.better, digits)
+    label = f"{words} ({metric.label})" if words else metric.label
+    return Column(key, label, metric.unit, metric.better, digits)
 
 
 COLUMNS: Mapping[str, Column] = {
@@ -34,7 +35,7 @@ COLUMNS: Mapping[str, Column] = {
         Column("calls", "Network calls", "", "lower", 0),
         Column("seconds", "Time", "s", "lower", 1),
         Column("consistency", "Faithful to your photo", "dB", "higher", 1),
-        _column("niqe", 2),
+        _column("niqe", 2, "Looks like a photo"),
         _column("sharpness", 2),
         _column("psnr", 2),
         _column("ssim", 4),

@@ -5,10 +5,15 @@ const radios = [...element.querySelectorAll(".views input")];
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 let run = null, moments = [], latest = null, at = null, timer = 0, spoken = 0, late = 0, drawn = 0;
 
-const group = "film-view-" + Math.random().toString(36).slice(2);
+const radioName = "film-view-" + Math.random().toString(36).slice(2);
+function look(view) {
+  film.dataset.view = view;
+  for (const radio of radios) radio.checked = radio.value === view;
+  drawStrip();
+}
 for (const radio of radios) {
-  radio.name = group;
-  radio.addEventListener("change", () => { film.dataset.view = radio.value; drawStrip(); });
+  radio.name = radioName;
+  radio.addEventListener("change", () => { look(radio.value); tell({ view: radio.value }); });
 }
 
 function show(picture) {
@@ -40,8 +45,8 @@ function add(moment) {
   img.alt = "";
   img.src = thumbnail(moment);
   button.append(img);
-  button.addEventListener("click", () => rest(k));
-  button.addEventListener("focus", () => { if (button.matches(":focus-visible")) rest(k); });
+  button.addEventListener("click", () => choose(k));
+  button.addEventListener("focus", () => { if (button.matches(":focus-visible")) choose(k); });
   strip.append(button);
   range.max = k;
   range.disabled = k < 1;
@@ -94,7 +99,7 @@ function begin(value) {
   film.style.setProperty("--aspect", Math.min(3, Math.max(0.4, value.aspect || 1.5)));  // a strip would have no height
   film.dataset.tall = value.aspect < 0.9;
   const box = $(".stage").getBoundingClientRect();
-  if (box.bottom < 0 || box.top > innerHeight - 160) {
+  if (!props.group && (box.bottom < 0 || box.top > innerHeight - 160)) {
     film.scrollIntoView({ behavior: calm ? "auto" : "smooth", block: "start" });
   }
 }
@@ -121,13 +126,18 @@ watch("value", () => {
   say(value.caption, value.done);
 });
 
-range.addEventListener("input", () => rest(Number(range.value)));
-live.addEventListener("click", follow);
+function choose(k) {  // by hand: linked films come along
+  rest(k);
+  if (moments[k]) tell({ level: moments[k].level });
+}
+
+range.addEventListener("input", () => choose(Number(range.value)));
+live.addEventListener("click", () => { follow(); tell({ level: null }); });
 strip.addEventListener("keydown", (event) => {
   const now = at === null ? moments.length - 1 : at;
   const to = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: moments.length - 1 }[event.key];
   if (to === undefined || !moments[to]) return;
   event.preventDefault();
   strip.children[to].focus({ preventScroll: true });
-  rest(to);
+  choose(to);
 });

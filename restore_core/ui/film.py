@@ -1,6 +1,6 @@
 """The live film: what the page shows while a run goes on, and through which one steps back afterwards.
 
-The browser's side is film.html, film.css and film.js. Its value is one small JSON object with differences:
+The browser's side is film.html, film.css, film.js and linked.js. Its value is one small JSON object with differences:
 
     run         another one clears the film        p          share done, 0 to 1
     caption     where the run is, in words         src_xt     the state x_t as a JPEG in a URI
@@ -33,8 +33,15 @@ Value = dict[str, Any]
 Lookup = Callable[[object, object], Moment | None]
 
 
-def film(moment: Lookup, *, elem_id: str = "film") -> gr.HTML:
-    """The component. `moment(run, k)` finds the stored preview of a thumbnail that someone rests on."""
+def film(
+    moment: Lookup, *, elem_id: str = "film", group: str = "", name: str = "", view: str = "both"
+) -> gr.HTML:
+    """The component. `moment(run, k)` finds the stored preview of a thumbnail that someone rests on.
+
+    group   films of one group rest at the same noise level, show the same view, and stay open when they end
+    name    what the group calls this one
+    view    what is shown at first: both, noisy, guess
+    """
 
     def fetch(asked: object) -> list[str] | None:  # [run, k], from a browser
         found = moment(*asked) if isinstance(asked, list) and len(asked) == 2 else None
@@ -44,10 +51,13 @@ def film(moment: Lookup, *, elem_id: str = "film") -> gr.HTML:
     return gr.HTML(
         html_template=_part("film.html"),
         css_template=_part("film.css"),
-        js_on_load=_part("film.js"),
+        js_on_load=_part("film.js") + _part("linked.js"),
         server_functions=[fetch],
         apply_default_css=False,
         elem_id=elem_id,
+        group=group,
+        name=name,
+        view=view,
     )
 
 
