@@ -31,8 +31,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """The parts, and the joins (i, j): what left part i is added to what enters part j."""
+    """The parts, and the joins (i, j): what left part i is added to what enters part j.
 
+    enters, leaves   (C, H, W) of the network's first input and of its output
+    """
+
+    enters: tuple[int, ...]
+    leaves: tuple[int, ...]
     parts: tuple[Part, ...]
     skips: tuple[tuple[int, int], ...]
     parameters: int
@@ -57,7 +62,13 @@ def anatomy(network: nn.Module, run: Callable[[], object]) -> Anatomy:
 
         return hear
 
+    ends: list[tuple[int, ...]] = []
+
+    def outside(module: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
+        ends[:] = [tuple(given[0].shape[1:]), tuple(out.shape[1:])]
+
     hooks = [module.register_forward_hook(listen(name)) for name, module in _entries(network)]
+    hooks.append(network.register_forward_hook(outside))
     try:
         with FlopCounterMode(display=False) as counter:
             run()
@@ -66,7 +77,7 @@ def anatomy(network: nn.Module, run: Callable[[], object]) -> Anatomy:
             hook.remove()
     parts = _joined(seen)
     total = sum(p.numel() for p in network.parameters())
-    return Anatomy(parts, _skips(parts), total, counter.get_total_flops())
+    return Anatomy(*ends, parts, _skips(parts), total, counter.get_total_flops())
 
 
 def _entries(network: nn.Module, prefix: str = "") -> list[tuple[str, nn.Module]]:
@@ -116,11 +127,3 @@ def _skips(parts: tuple[Part, ...]) -> tuple[tuple[int, int], ...]:
         if parts[j].shape in last_down:
             joins.append((last_down.pop(parts[j].shape), j))
     return tuple(joins)
-
-
-def flops_per_pixel(found: Anatomy, side: int) -> float:
-    """Multiplications and additions for each pixel of a picture of side x side."""
-    return found.flops / side**2
-
-
-__all__ = ["Anatomy", "Part", "anatomy", "flops_per_pixel", "torch"]
