@@ -149,6 +149,8 @@ def again(record: Mapping[str, Any]) -> list[Wish]:
     if isinstance(found, Mapping) and "method" not in found:
         found = list(found.values())
     kept = found if isinstance(found, list) else [found]
+    if not kept:
+        raise SettingsError("There are no settings in what came, so nothing can be compared. Choose another file.")
     return [_wish(Settings.from_json(settings)) for settings in kept]
 
 

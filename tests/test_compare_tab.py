@@ -1,0 +1,240 @@
+"""The Compare tab's handlers without a server: order of the runs, stop, sentences, settings from elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import gradio as gr
+import pytest
+import torch
+
+from restore_core import comparison, export, images
+from restore_core.engine import Frame
+from restore_core.library import Library, card
+from restore_core.samplers import SAMPLERS
+from restore_core.ui import cards, compare, comparing
+from restore_core.ui.cards import FIELDS
+from restore_core.ui.comparing import Message, compared
+from restore_core.ui.desk import Desk
+from restore_core.ui.sessions import SessionStore
+
+WISHES = [
+    {"method": "dvsr", "variant": "compact-denoise", "steps": 3, "seed": 1},
+    {"method": "irsde", "variant": "compact-denoise", "steps": 3, "seed": 1},
+]
+
+
+@pytest.fixture(autouse=True)
+def loops(monkeypatch) -> Iterator[None]:
+    """Gradio makes an event loop for each of its locks and closes none of them: they are closed here."""
+    made, new = [], asyncio.new_event_loop
+
+    def new_event_loop() -> asyncio.AbstractEventLoop:
+        made.append(new())
+        return made[-1]
+
+    monkeypatch.setattr(asyncio, "new_event_loop", new_event_loop)
+    yield
+    if made:
+        asyncio.set_event_loop(None)
+    for loop in made:
+        loop.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    library = Library("cpu")
+    if not library.has("dvsr", "compact-denoise"):
+        pytest.skip("The compact weights are not here.")
+    return Desk(library, SessionStore(tmp_path / "store"))
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    picture = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    export.save(images.resize(picture, (96, 120)).clamp(0, 1), tmp_path / "photo.png")
+    return str(tmp_path / "photo.png")
+
+
+def merged(messages: list[Message], letter: str) -> dict:
+    films = [m.films[letter] for m in messages if letter in m.films]
+    return {key: value for film in films for key, value in film.items()}
+
+
+def test_the_runs_follow_each_other_and_end_with_table_pictures_and_files(desk: Desk, photo: str):
+    messages = list(compared(desk, "s", photo, WISHES, task="denoise"))
+    assert not any(m.failed for m in messages), messages[-1].text
+    ids = {letter: merged(messages, letter)["run"] for letter in "AB"}
+    assert len(set(ids.values())) == 2
+    last = [merged(messages, letter) for letter in "AB"]
+    assert all(film["done"] and film["caption"] == "Finished" for film in last)
+    live = [letter for m in messages for letter, value in m.films.items() if "src_xt" in value]
+    assert live == sorted(live) and set(live) == {"A", "B"}
+    levels = [t["level"] for t in merged(messages, "B")["all"]]
+    assert levels[0] == 1 and levels[-1] == 0 and levels == sorted(levels, reverse=True)
+    shown = [m.pictures["pictures"] for m in messages if m.pictures]
+    assert [[p["key"] for p in pictures] for pictures in shown] == [["photo", "A"], ["photo", "A", "B"]]
+    assert all(p["src"].startswith("gradio_api/file=") for p in shown[-1])
+    tables = [m.table for m in messages if m.table]
+    assert tables[-1].count("<tr>") == 3 and "the same starting noise" in tables[-1]
+    kept = messages[-1].kept
+    assert json.loads(kept.settings.read_text())["settings"]["B"]["method"] == "irsde"
+    assert "https://" not in kept.report.read_text() and kept.sheet.read_bytes().startswith(b"\x89PNG")
+
+
+def test_stop_keeps_the_guess_and_leaves_the_others_out(desk: Desk, photo: str):
+    messages = []
+    for message in compared(desk, "s", photo, [{**WISHES[0], "steps": 500}, WISHES[1]], task="denoise"):
+        messages.append(message)
+        if "src_xt" in message.films.get("A", {}):
+            desk.store.stop("s")
+    assert re.match(r"Stopped · Step \d+ of 500", merged(messages, "A")["caption"])
+    assert merged(messages, "B")["caption"] == "Not run" and merged(messages, "B")["done"]
+    assert any("Stopped at A" in m.text for m in messages)
+    assert [p["key"] for m in messages if m.pictures for p in m.pictures["pictures"]] == ["photo", "A"]
+    assert not desk.turns.busy
+
+
+@pytest.mark.parametrize(
+    ("path", "wishes", "words"),
+    [
+        (None, WISHES, "no photo yet"),
+        ("photo", [WISHES[0], {"method": "dvsr", "variant": "compact-sr4"}], "enlarge alike"),
+        ("photo", [WISHES[0], {"method": "resshift", "variant": "realsr-x4-v2"}], "enlarge alike"),
+        ("photo", [WISHES[0], {**WISHES[1], "steps": 0}], "Steps"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_sentence(desk: Desk, photo: str, path, wishes, words: str):
+    *_, last = compared(desk, "s", photo if path else None, wishes)
+    assert last.failed and words in last.text
+    assert set(last.films) == {"A", "B"} and all(value["error"] for value in last.films.values())
+
+
+def test_missing_weights_are_told(desk: Desk, photo: str, monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("STEPBACK_WEIGHTS", str(tmp_path))
+    other = Desk(Library("cpu"), desk.store)
+    *_, last = compared(other, "s", photo, WISHES)
+    assert last.failed and "compact" in last.text
+
+
+def test_an_unknown_fault_gets_a_code_not_a_traceback(desk: Desk, photo: str, monkeypatch):
+    def broken(*_: object, **__: object) -> Iterator[Frame]:
+        raise ZeroDivisionError("a secret")
+        yield
+
+    monkeypatch.setattr(comparing, "run", broken)
+    *_, last = compared(desk, "s", photo, WISHES, task="denoise")
+    assert last.failed and re.search(r"code [0-9a-f]{6}", last.text) and "secret" not in last.text
+
+
+# --- cards -----------------------------------------------------------------------------------------------------
+
+
+def values_of(method: str = "dvsr", task: str = "deblur") -> dict:
+    return cards.shown(card(method).settings(card(method).variant_for(task).key))
+
+
+def test_a_card_asks_for_what_it_shows():
+    asked = cards.wish(values_of("irsde") | {"steps": 7, "eta": 0.5})
+    made = card("irsde").settings(**{k: v for k, v in asked.items() if k != "method"})
+    assert (made.steps, made.options["eta"], made.seed) == (7, 0.5, 0)
+    assert "eta" not in cards.wish(values_of() | {"sampler": "heun"})
+    assert "steps" not in cards.wish(values_of() | {"steps": None})
+
+
+def test_another_method_keeps_the_task_and_takes_its_own_defaults():
+    moved = cards.moved(values_of("dvsr", "denoise") | {"method": "resshift"}, "method")
+    assert moved["variant"] == "compact-denoise"
+    assert moved["steps"] == card("resshift").settings("compact-denoise").steps
+    stepped = cards.moved(values_of() | {"sampler": "heun", "eta": 0.0, "spacing": "uniform"}, "sampler")
+    assert stepped["spacing"] == SAMPLERS["heun"].spacing and stepped["eta"] == 0
+    assert cards.moved(stepped | {"sampler": "ddim"}, "sampler")["eta"] == 1
+
+
+def test_weights_follow_the_task_unless_they_undo_it_already(desk: Desk):
+    assert cards.for_task(values_of(), "sr4")["variant"] == "compact-sr4"
+    own = values_of() | {"steps": 99}
+    assert cards.for_task(own, "deblur") == own and cards.for_task(own, "no such task") == own
+
+
+def test_what_the_weights_fix_is_greyed_and_left_out(desk: Desk):
+    variant = next(v for v in card("resshift").variants if "steps" in v.fixed)
+    shown = cards.shown(card("resshift").settings(variant.key))
+    updates = dict(zip(FIELDS, cards.adjusted(shown, desk.library), strict=True))
+    assert not updates["steps"]["interactive"] and not updates["noise"]["interactive"]
+    assert "steps" not in cards.wish(shown | {"steps": 50})
+
+
+@pytest.fixture
+def tab(desk: Desk) -> compare.Tab:
+    with gr.Blocks():
+        return compare.fill(desk)
+
+
+def flat(*values: dict) -> list:
+    return [one[key] for one in values for key in FIELDS]
+
+
+def four() -> list[dict]:
+    return [values_of() | {"steps": steps} for steps in (11, 12, 13, 14)]
+
+
+def steps_of(tab: compare.Tab, updates: dict) -> list:
+    return [updates[c.controls["steps"]]["value"] for c in tab.cards if c.controls["steps"] in updates]
+
+
+def test_swap_and_copy(tab: compare.Tab):
+    assert steps_of(tab, tab.hand_over(*flat(*four()), swap=True)) == [12, 11]
+    assert steps_of(tab, tab.hand_over(*flat(*four()), swap=False)) == [11]
+
+
+def test_settings_from_another_tab_become_a(tab: compare.Tab):
+    sent = card("sr3").settings("compact-sr4", steps=7)
+    updates = tab.arrive(None, json.dumps(sent.to_json()), "auto", *flat(*four()))
+    assert updates[tab.cards[0].controls["method"]]["value"] == "sr3" and updates[tab.incoming] is None
+    assert steps_of(tab, updates)[0] == 7
+    variants = {updates[c.controls["variant"]]["value"] for c in tab.cards}
+    assert variants == {"compact-sr4"}  # all enlarge alike
+
+
+def test_a_whole_comparison_comes_back(tab: compare.Tab, desk: Desk, photo: str):
+    asked = comparison.prepare(images.load(photo), [*WISHES, WISHES[0]], desk.library)
+    updates = tab.arrive(None, json.dumps(asked.record()), "auto", *flat(*four()))
+    assert updates[tab.count] == 3 and steps_of(tab, updates)[:3] == [3, 3, 3]
+
+
+UNKNOWN = json.dumps({"method": "nothing", "variant": "a", "sampler": "b", "steps": 1})
+
+
+@pytest.mark.parametrize("sent", ["7", "{}", "no json", UNKNOWN])
+def test_settings_that_are_none_are_told(tab: compare.Tab, sent: str):
+    updates = tab.arrive(None, sent, "auto", *flat(*four()))
+    assert "error" in updates[tab.message] and steps_of(tab, updates) == [11, 12, 13, 14]
+
+
+def test_a_photo_decides_the_weights_unless_the_task_is_told(tab: compare.Tab, tmp_path: Path):
+    grain = 0.5 + 0.1 * torch.randn(1, 3, 96, 120, generator=torch.Generator().manual_seed(0))
+    export.save(grain.clamp(0, 1), tmp_path / "grainy.png")
+    photo = str(tmp_path / "grainy.png")
+    wanted = tab.arrive(photo, None, "auto", *flat(*four()))
+    assert "120 × 96" in wanted[tab.facts]
+    assert {wanted[c.controls["variant"]]["value"] for c in tab.cards} == {"compact-denoise"}
+    told = tab.arrive(photo, None, "deblur", *flat(*four()))
+    assert {told[c.controls["variant"]]["value"] for c in tab.cards} == {"compact-deblur"}
+
+
+def test_cards_come_and_go_between_two_and_four(tab: compare.Tab):
+    boxes = [card.box for card in tab.cards]
+    grown = tab.arrange(3, 1)
+    assert [grown[box]["visible"] for box in boxes] == [True] * 4 and not grown[tab.more]["interactive"]
+    assert tab.arrange(2, -1)[tab.count] == 2
+
+
+def test_one_number_for_all_or_each_its_own(tab: compare.Tab):
+    values = [values_of() | {"seed": k} for k in range(2)]
+    assert [w["seed"] for w in tab.wishes(values, 5)] == [5, 5]
+    assert [w["seed"] for w in tab.wishes(values, None)] == [0, 1]
