@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -76,7 +77,7 @@ def base_file() -> dict[str, Tensor]:
     up["output_blocks.1.2.conv.weight"] = (32, 32, 3, 3)
     unet = _with_biases(_unet_shapes(4) | up | {"out.0.weight": (32,), "out.2.weight": (4, 32, 3, 3)})
     with match.WithoutMemory():
-        coder = published.library("diffusers").AutoencoderKL(
+        coder = published.borrow("diffusers", "AutoencoderKL")(
             down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
             block_out_channels=WIDTHS, layers_per_block=1,
         )  # fmt: skip
@@ -231,6 +232,18 @@ def test_a_missing_library_is_told_with_the_way_to_get_it(name: str, monkeypatch
     if name == "transformers":
         with pytest.raises(CheckpointError, match=r"requirements-diffbir\.txt"):
             clip_tokens.tokenize(["a harbour"])
+
+
+def test_a_library_that_does_not_work_is_told_likewise(monkeypatch: pytest.MonkeyPatch):
+    """Both import their parts when these are first asked for, and say RuntimeError where that fails."""
+
+    class Broken(ModuleType):
+        def __getattr__(self, name: str) -> None:
+            raise RuntimeError(f"Failed to import {name}\ntokenizers is too old")
+
+    monkeypatch.setitem(sys.modules, "diffusers", Broken("diffusers"))
+    with pytest.raises(CheckpointError, match=r"diffusers cannot be imported \(tokenizers is too old\)"):
+        match.build(control_file(), CONFIG)
 
 
 # --- cleaners ---------------------------------------------------------------------------------------------------

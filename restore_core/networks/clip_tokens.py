@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from restore_core.networks.published import library
+from restore_core.networks.published import borrow
 
 MERGES = Path(__file__).with_name("clip_merges.txt.xz")
 LENGTH = 77
@@ -71,4 +71,4 @@ def _printable() -> Iterator[int]:
 def _tokenizer() -> Any:
     with lzma.open(MERGES, "rt", encoding="utf-8") as file:
         merges = [tuple(line.split()) for line in file]
-    return library("transformers").CLIPTokenizer(vocab=vocabulary(merges), merges=merges)
+    return borrow("transformers", "CLIPTokenizer")(vocab=vocabulary(merges), merges=merges)

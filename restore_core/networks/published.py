@@ -11,7 +11,6 @@ import importlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -22,14 +21,19 @@ from restore_core.errors import CheckpointError
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]  # what a name holds, what stands there instead
 
 
-def library(name: str) -> ModuleType:
-    """diffusers or transformers, or CheckpointError with the way to get it."""
+def borrow(library: str, name: str) -> Any:
+    """A class of diffusers or transformers, or CheckpointError with the way to get it."""
     try:
-        return importlib.import_module(name)
-    except ImportError as error:
+        return getattr(importlib.import_module(library), name)
+    except (
+        ImportError,
+        AttributeError,
+        RuntimeError,
+    ) as error:  # they import their parts when these are asked for
+        reason = str(error).strip().splitlines()[-1]
         raise CheckpointError(
-            f"These weights are run by the packages diffusers and transformers, and {name} cannot be imported "
-            f"({error}). Install both with: pip install -r requirements-diffbir.txt"
+            f"These weights are run by the packages diffusers and transformers, and {library} cannot be imported "
+            f"({reason}). Install both with: pip install -r requirements-diffbir.txt"
         ) from error
 
 

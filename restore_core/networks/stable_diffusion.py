@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from restore_core.networks import latent_diffusion_names as names
 from restore_core.networks.base import Architecture, StateDict, count
 from restore_core.networks.clip_tokens import LENGTH, Tokens, tokenize
-from restore_core.networks.published import Published, library
+from restore_core.networks.published import Published, borrow
 
 SCALE = 0.18215  # gives latents about unit deviation; Rombach et al. 2022, appendix G
 UNET, AUTOENCODER, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.model."
@@ -181,7 +181,7 @@ def build_unet(state: StateDict, config: Mapping[str, Any]) -> UNet:
     """
     sizes, depth = _unet_sizes(state, config)
     up = tuple(kind.replace("Down", "Up") for kind in reversed(sizes["down_block_types"]))
-    network = library("diffusers").UNet2DConditionModel(
+    network = borrow("diffusers", "UNet2DConditionModel")(
         sample_size=64, out_channels=state["out.2.weight"].shape[0], up_block_types=up, **sizes
     )
     return UNet(network, names.unet(list(network.state_dict()), depth))
@@ -190,7 +190,7 @@ def build_unet(state: StateDict, config: Mapping[str, Any]) -> UNet:
 def build_control(state: StateDict, config: Mapping[str, Any]) -> ControlNet:
     """From bare names; weights not filled in. config as of the U-Net."""
     sizes, depth = _unet_sizes(state, config)
-    network = library("diffusers").ControlNetModel(**sizes)
+    network = borrow("diffusers", "ControlNetModel")(**sizes)
     width, channels = state["input_blocks.0.0.weight"].shape[:2]
     condition = channels - sizes["in_channels"]
     network.controlnet_cond_embedding = nn.Conv2d(condition, width, 3, padding=1, bias=False)
@@ -201,7 +201,7 @@ def build_autoencoder(state: StateDict, config: Mapping[str, Any]) -> Autoencode
     """From names without "first_stage_model."; weights not filled in."""
     levels = count(state, "encoder.down.", ".block.0.conv1.weight")
     widths = [state[f"encoder.down.{i}.block.0.conv1.weight"].shape[0] for i in range(levels)]
-    network = library("diffusers").AutoencoderKL(
+    network = borrow("diffusers", "AutoencoderKL")(
         down_block_types=("DownEncoderBlock2D",) * levels,
         up_block_types=("UpDecoderBlock2D",) * levels,
         block_out_channels=tuple(widths),
@@ -218,8 +218,7 @@ def build_text(state: StateDict, config: Mapping[str, Any]) -> TextEncoder:
     config: text_layers, how many of the layers run (23 of 24), and text_head_width (64), which no shape tells.
     """
     vocabulary, width = state["token_embedding.weight"].shape
-    transformers = library("transformers")
-    sizes = transformers.CLIPTextConfig(
+    sizes = borrow("transformers", "CLIPTextConfig")(
         vocab_size=vocabulary,
         hidden_size=width,
         intermediate_size=state["transformer.resblocks.0.mlp.c_fc.weight"].shape[0],
@@ -231,7 +230,7 @@ def build_text(state: StateDict, config: Mapping[str, Any]) -> TextEncoder:
         eos_token_id=vocabulary - 1,
         pad_token_id=0,
     )
-    network = transformers.CLIPTextModel(sizes)
+    network = borrow("transformers", "CLIPTextModel")(sizes)
     return TextEncoder(network, names.text(list(network.state_dict())))
 
 
