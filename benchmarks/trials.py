@@ -150,12 +150,12 @@ def run(name: str, trial: Trial, asked: argparse.Namespace, pictures: tuple[list
     for clean in validation_crops(held):
         y = task(clean, task.standard, torch.Generator().manual_seed(1))
         looked.append((clean * 2 - 1, resize(y, clean.shape[-2:]).clamp(0, 1) * 2 - 1))
-    crops = iter(Crops(kept, task, asked.batch, asked.crop, torch.Generator().manual_seed(0)))
+    crops = Crops(kept, task, asked.batch, asked.crop)
     trained = Trained(trial, asked.updates, asked.bf16)
     outcome = Outcome(name, sum(p.numel() for p in trained.model.parameters()), _cost(trained), 0.0)
     spent = 0.0
     for update in range(1, asked.updates + 1):
-        x0, y = next(crops)
+        x0, y = crops[update]
         began = time.process_time()
         trained.step(x0, y)
         spent += time.process_time() - began

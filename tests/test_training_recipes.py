@@ -21,6 +21,7 @@ from restore_core.networks.latent_unet import LatentUNet
 from restore_core.networks.vq_autoencoder import Decoder, Encoder, VQAutoencoder
 from restore_core.processes import ResidualShifting
 from restore_core.training import curve, delivery, loop, published, recipes, survey
+from restore_core.training.data import Crops
 from restore_core.training.objectives import residual_noise_loss
 from restore_core.training.recipes import Choices, draw_level, draw_time
 
@@ -303,3 +304,26 @@ def test_the_command_leaves_weights_card_and_curve(
     assert left == {"state.pt", "log.jsonl", "curve.svg", "jpeg.safetensors", "jpeg.md"}
     card = (tmp_path / "run" / "jpeg.md").read_text()
     assert TASKS["jpeg"].fault.lower() in card.lower() and str(tmp_path) not in card
+
+
+def test_a_broken_run_goes_on_as_an_unbroken_one(pictures: dict, tmp_path: Path, tiny: None):
+    """Killed after update 2 of 4 and taken up again: the same weights to the last bit."""
+    plan = loop.Plan("jpeg", 4, batch=2, crop=32)
+    asked = iter([False, False, True])
+    list(loop.train(plan, pictures, tmp_path / "broken", device=CPU, stop=lambda: next(asked)))
+    list(loop.train(plan, pictures, tmp_path / "broken", device=CPU))
+    list(loop.train(plan, pictures, tmp_path / "whole", device=CPU))
+    broken, whole = (torch.load(tmp_path / k / "state.pt", weights_only=True) for k in ("broken", "whole"))
+    assert broken["update"] == whole["update"] == 4
+    assert all(torch.equal(tensor, whole["model"][key]) for key, tensor in broken["model"].items())
+    assert all(torch.equal(tensor, whole["average"][key]) for key, tensor in broken["average"].items())
+
+
+def test_batches_made_ahead_are_the_same_ones(pictures: dict):
+    crops = Crops(list(pictures.values()), TASKS["denoise"], 2, 32, seed=5)
+    ahead = crops.ahead(3, workers=2)
+    for number in (3, 4, 5, 6, 7):
+        assert all(torch.equal(one, other) for one, other in zip(next(ahead), crops[number], strict=True))
+    ahead.close()
+    assert not torch.equal(crops[3][0], crops[4][0])
+    assert not torch.equal(crops[3][0], Crops(list(pictures.values()), TASKS["denoise"], 2, 32, seed=6)[3][0])

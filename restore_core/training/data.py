@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -54,41 +57,59 @@ def to_tensor(picture: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
 
 
+def generator_of(seed: int, number: int, purpose: int = 0) -> torch.Generator:
+    """A generator for one update of one run: whoever goes on from update k draws what an unbroken run would have."""
+    mixed = (2 * seed + purpose) * 1_000_003 + number
+    return torch.Generator().manual_seed(mixed % 2**32)  # the CPU's generator looks at 32 bits
+
+
 class Crops:
-    """Endless random batches (clean, degraded), both (batch, 3, size, size) in [-1, 1].
+    """Random batches (clean, degraded), both (batch, 3, size, size) in [-1, 1], by number.
 
     Half of the crops are the busier of two candidates (larger deviation), because most places of a photograph are
     smooth. A degraded picture that is smaller is brought to the clean one's size by bicubic interpolation.
     """
 
-    def __init__(self, pictures: list[np.ndarray], task: Task, batch: int, size: int, generator: torch.Generator):
-        self.pictures, self.task, self.batch, self.size, self.generator = pictures, task, batch, size, generator
+    def __init__(self, pictures: list[np.ndarray], task: Task, batch: int, size: int, seed: int = 0):
+        self.pictures, self.task, self.batch, self.size, self.seed = pictures, task, batch, size, seed
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        while True:
-            yield self._stack(self._pair() for _ in range(self.batch))
-
-    def _stack(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        clean, degraded = zip(*pairs, strict=True)
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        """The batch with this number; the same whenever it is asked for."""
+        generator = generator_of(self.seed, number)
+        clean, degraded = zip(*(self._pair(generator) for _ in range(self.batch)), strict=True)
         return torch.cat(clean) * 2 - 1, torch.cat(degraded) * 2 - 1
 
-    def _integer(self, below: int) -> int:
-        return int(torch.randint(below, (), generator=self.generator))
+    def ahead(self, first: int, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches first, first + 1, ... without end; with workers, made by so many threads before they are needed."""
+        if not workers:
+            yield from map(self.__getitem__, itertools.count(first))
+        with ThreadPoolExecutor(workers) as pool:
+            waiting = deque(pool.submit(self.__getitem__, first + k) for k in range(2 * workers))
+            try:
+                for number in itertools.count(first + len(waiting)):
+                    yield waiting.popleft().result()
+                    waiting.append(pool.submit(self.__getitem__, number))
+            finally:
+                pool.shutdown(cancel_futures=True)
 
-    def _candidate(self) -> np.ndarray:
-        picture = self.pictures[self._integer(len(self.pictures))]
+    def _candidate(self, generator: torch.Generator) -> np.ndarray:
+        picture = self.pictures[_integer(generator, len(self.pictures))]
         side = self.size + 2 * self.task.margin
-        top = self._integer(picture.shape[0] - side + 1)
-        left = self._integer(picture.shape[1] - side + 1)
+        top = _integer(generator, picture.shape[0] - side + 1)
+        left = _integer(generator, picture.shape[1] - side + 1)
         return picture[top : top + side, left : left + side]
 
-    def _pair(self) -> tuple[Tensor, Tensor]:
-        crop = self._candidate()
-        if self._integer(2):
-            crop = max(crop, self._candidate(), key=lambda c: float(c[::2, ::2, 1].std()))
-        clean = to_tensor(np.rot90(crop[:, :: 1 - 2 * self._integer(2)], self._integer(4)))
-        degraded = self.task(clean, self.task.draw(self.generator), self.generator)
+    def _pair(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        crop = self._candidate(generator)
+        if _integer(generator, 2):
+            crop = max(crop, self._candidate(generator), key=lambda c: float(c[::2, ::2, 1].std()))
+        clean = to_tensor(np.rot90(crop[:, :: 1 - 2 * _integer(generator, 2)], _integer(generator, 4)))
+        degraded = self.task(clean, self.task.draw(generator), generator)
         m = self.task.margin
         inner = slice(m, m + self.size)
         degraded = resize(degraded, clean.shape[-2:]).clamp(0, 1)
         return clean[..., inner, inner], degraded[..., inner, inner]
+
+
+def _integer(generator: torch.Generator, below: int) -> int:
+    return int(torch.randint(below, (), generator=generator))

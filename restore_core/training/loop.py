@@ -23,11 +23,12 @@ from restore_core.errors import SettingsError
 from restore_core.images import resize
 from restore_core.training import curve
 from restore_core.training.control import TrainDiffBIR
-from restore_core.training.data import Crops, split, to_tensor
+from restore_core.training.data import Crops, generator_of, split, to_tensor
 from restore_core.training.published import TrainIRSDE, TrainResShift, TrainSR3
 from restore_core.training.recipes import Choices, Compact, DvSR, Recipe
 
 SAVE_EVERY = 120.0  # seconds between states on disk
+WORKERS = 8  # threads that make crops for a graphics card, which would wait for one
 RECIPES: Mapping[str, type[Recipe]] = {
     recipe.key: recipe for recipe in (Compact, DvSR, TrainSR3, TrainResShift, TrainIRSDE, TrainDiffBIR)
 }
@@ -92,7 +93,7 @@ def smallest(plan: Plan) -> int:
 
 
 class Run:
-    """Model, averaged model, optimiser and random state of one training run."""
+    """Model, averaged model and optimiser of one training run; what is drawn follows from seed and update."""
 
     def __init__(self, plan: Plan, device: torch.device):
         self.plan, self.device, self.recipe = plan, device, recipe_of(plan)
@@ -105,7 +106,6 @@ class Run:
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(), lr=plan.rate, betas=(0.9, 0.99), weight_decay=1e-4
         )
-        self.generator = torch.Generator().manual_seed(plan.seed)
         self.update, self.seconds = 0, 0.0
 
     @property
@@ -123,7 +123,7 @@ class Run:
     def losses(self, x0: Tensor, y: Tensor) -> dict[str, Tensor]:
         """The recipe's losses of one batch, with autocast where the plan has it."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.bf16):
-            return self.recipe.lose(self.model, x0, y, self.generator)
+            return self.recipe.lose(self.model, x0, y, generator_of(self.plan.seed, self.update, purpose=1))
 
     def step(self, x0: Tensor, y: Tensor) -> dict[str, float]:
         """One update from one batch; its losses."""
@@ -154,7 +154,6 @@ class Run:
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "generator": self.generator.get_state(),
             "update": self.update,
             "seconds": self.seconds,
             "plan": asdict(self.plan),
@@ -176,7 +175,6 @@ class Run:
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.generator.set_state(state["generator"].cpu())
         self.update, self.seconds = state["update"], state["seconds"]
 
 
@@ -229,12 +227,12 @@ def train(
         run.load(state)
     elif init is not None:
         run.begin_with(init)
-    run.generator.manual_seed(plan.seed + 7919 * (run.update + 1))  # fresh crops after a resumption
-    crops = iter(Crops(pictures, run.recipe.task, plan.batch, plan.crop, run.generator))
+    crops = Crops(pictures, run.recipe.task, plan.batch, plan.crop, plan.seed)
+    batches = crops.ahead(run.update, WORKERS if device.type == "cuda" else 0)
     losses: dict[str, list[float]] = defaultdict(list)
     mark = saved = time.monotonic()
     while run.update < plan.updates and not stop():
-        x0, y = (t.to(device, memory_format=torch.channels_last) for t in next(crops))
+        x0, y = (t.to(device, memory_format=torch.channels_last) for t in next(batches))
         for name, loss in run.step(x0, y).items():
             losses[name].append(loss)
         now = time.monotonic()
@@ -252,6 +250,7 @@ def train(
         if now - saved > SAVE_EVERY:
             run.save(state)
             saved = now
+    batches.close()
     run.save(state)
 
 

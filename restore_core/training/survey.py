@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from restore_core.training.data import generator_of
 from restore_core.training.loop import Plan, Run
 
 COPIES = 5  # of the weights: themselves, their average, gradients, and two moments of the optimiser
@@ -35,7 +36,7 @@ def survey(plan: Plan, device: torch.device) -> Survey:
     """Time two updates of a throw-away run on noise (the first warms up) and count what the gradients need."""
     run = Run(plan, device)
     shape = (plan.batch, 3, plan.crop, plan.crop)
-    x0, y = (torch.rand(shape, generator=run.generator).to(device) * 2 - 1 for _ in range(2))
+    x0, y = (torch.rand(shape, generator=generator_of(plan.seed, k)).to(device) * 2 - 1 for k in range(2))
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
