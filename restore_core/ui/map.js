@@ -7,7 +7,7 @@ const SHAPES = [  // all about as large, within +-6
   "M0 6L6 -5H-6Z", "M-2 -6H2V-2H6V2H2V6H-2V2H-6V-2H-2Z", "M-5 -2.5L-2.5 -5L0 -2.5L2.5 -5L5 -2.5L2.5 0L5 2.5L2.5 5L0 2.5L-2.5 5L-5 2.5L-2.5 0Z",
   "M0 -6.5L2 -2L6.5 -2L3 1.5L4 6L0 3.5L-4 6L-3 1.5L-6.5 -2L-2 -2Z",
 ];
-let drawn = {}, picked = null, run = null;  // drawn: id -> [x, y] on the screen
+let drawn = {}, picked = null, run = null, began = "";  // drawn: id -> [x, y] on the screen
 
 function make(name, attributes, text) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -85,7 +85,7 @@ function draw() {
   const value = props.value, width = $(".plot").clientWidth;
   if (!value || !width) return;
   map.dataset.state = value.points.length ? "full" : "empty";
-  const height = width < 480 ? 380 : Math.min(520, Math.max(400, width * 0.78));
+  const height = width < 480 ? 380 : Math.min(620, Math.max(420, width * 0.86));
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("height", height);
   const box = { left: 62, right: width - 16, top: 14, bottom: height - 46 };
@@ -120,7 +120,7 @@ function legend() {
     return item;
   };
   const shown = value.series.filter((s) => s).map((s, k) => entry(make("path", { d: SHAPES[k % 8], fill: COLOURS[k % 8], class: "swatch" }), s));
-  if (value.frontier.length) shown.push(entry(make("path", { d: "M-11 5L-3 -2L11 -5", class: "frontier" }), "frontier: nothing measured beats it in both"));
+  if (value.frontier.length) shown.push(entry(make("path", { d: "M-8 4L-2 -2L8 -4", class: "frontier" }), "frontier: nothing measured beats it in both"));
   if (value.walk.length) shown.push(entry(make("circle", { r: 7, class: "ring" }), "1 to 5: the slider from faithful to vivid"));
   list.replaceChildren(...shown);
 }
@@ -175,6 +175,7 @@ function open(id) {
   picked = id;
   draw();
   table();
+  tip.hidden = true;
   trigger("select", { id });
 }
 
@@ -202,7 +203,16 @@ function update() {
   draw();
   legend();
   table();
+  if (value.began && value.began !== began) show();
+  began = value.began || began;
 }
+
+function show() {
+  const { top, bottom } = $(".plot").getBoundingClientRect();
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (bottom < 200 || top > innerHeight - 200) map.scrollIntoView({ behavior: calm ? "auto" : "smooth", block: "start" });
+}
+
 watch("value", update);
 new ResizeObserver(draw).observe($(".plot"));
 update();

@@ -9,6 +9,7 @@ The browser's side is map.html, map.css and map.js. Its value is one JSON object
     walk        ids of the slider's positions, faithful to vivid;   positions: their words
     columns     heads of the table, whose rows are the points' cells
     run         whose map it is: another one closes what was open
+    began       which press of the button drew it: with another one the map comes into view
 
 A click, Enter or a row of the table triggers `select` with {id}, which comes from a browser and is checked against the
 points that there are.
@@ -16,6 +17,7 @@ points that there are.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from restore_core.tradeoff.sweep import AXES, flattened, varied
 
 MOST_SERIES = 8  # kinds of marks that can be told apart
 ROOM = {"psnr": 0.05, "consistency": 0.1, "lpips": 0.004, "niqe": 0.1, "sharpness": 0.01}
+USUAL = ("sampler", "spacing", "samples", "strength")  # not worth a word where they are what most points have
 NEVER_A_SERIES = ("seed", "precision", "tile", "overlap", "variant", "variance")
 SHORT = {"steps": "steps", "samples": "samples", "eta": "eta", "noise": "noise", "strength": "start"}
 
@@ -50,11 +53,14 @@ def map_value(points: Sequence[Point], plane: Plane, presets: Mapping[str, int],
     """What the component shows for these points; `presets`: point key -> position on the slider."""
     there = [p for p in points if plane.x.key in p.measures and plane.y.key in p.measures]
     keys = [key for key in varied([p.settings for p in there]) if key not in NEVER_A_SERIES]
-    along, kinds = _split(there, keys)
+    usual = _usual(there)
+    along, kinds = _split(there, keys, usual)
     measured = [key for key in columns(there) if key != "mse"]
     return {
-        "points": [_point(p, plane, presets, along, kinds, keys, measured) for p in there],
-        "series": sorted({_kind(p, kinds) for p in there}, key=lambda kind: _rank(there, kinds, kind)),
+        "points": [_point(p, plane, presets, along, kinds, keys, measured, usual) for p in there],
+        "series": sorted(
+            {_kind(p, kinds, usual) for p in there}, key=lambda kind: _rank(there, kinds, usual, kind)
+        ),
         "x": _axis(plane.x, plane.x_word),
         "y": _axis(plane.y, plane.y_word),
         "frontier": list(frontier(there, plane)),
@@ -72,29 +78,43 @@ def _axis(metric: Metric, word: str) -> Value:
     }  # fmt: skip
 
 
-def _split(points: Sequence[Point], keys: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+def _usual(points: Sequence[Point]) -> dict[str, Any]:
+    """The value that most points have, for settings that are told only where they differ from it."""
+    flat = [flattened(point.settings) for point in points]
+    return {key: Counter(one.get(key) for one in flat).most_common(1)[0][0] for key in USUAL if flat}
+
+
+def _split(
+    points: Sequence[Point], keys: Sequence[str], usual: Mapping[str, Any]
+) -> tuple[str | None, tuple[str, ...]]:
     """(what changes along a series, what tells series apart): the most varied number, and the method or the rest."""
     numeric = [key for key in keys if key in SHORT]
     along = numeric[0] if numeric else None
-    rest = [key for key in keys if key != along]
-    rest.sort(key=lambda key: key != "method")
     kinds: tuple[str, ...] = ()
-    for key in rest:
-        if len({_kind(point, (*kinds, key)) for point in points}) <= MOST_SERIES:
+    for key in sorted((key for key in keys if key != along), key=lambda key: key != "method"):
+        if len({_kind(point, (*kinds, key), usual) for point in points}) <= MOST_SERIES:
             kinds = (*kinds, key)
     return along, kinds
 
 
-def _kind(point: Point, kinds: Sequence[str]) -> str:
-    flat = flattened(point.settings)
-    return ", ".join(part for key in kinds if (part := said(key, flat.get(key))))
+def _kind(point: Point, kinds: Sequence[str], usual: Mapping[str, Any]) -> str:
+    return _in_words(flattened(point.settings), kinds, usual)
 
 
-def _rank(points: Sequence[Point], kinds: Sequence[str], kind: str) -> tuple[Any, ...]:
-    """Series in the order of their values."""
-    flat = next(flattened(p.settings) for p in points if _kind(p, kinds) == kind)
-    return tuple(
-        (isinstance(flat.get(key), str), flat.get(key) if flat.get(key) is not None else -1) for key in kinds
+def _in_words(flat: Mapping[str, Any], keys: Sequence[str], usual: Mapping[str, Any]) -> str:
+    told_keys = (key for key in keys if key not in usual or flat.get(key) != usual[key])
+    return ", ".join(part for key in told_keys if (part := said(key, flat.get(key))))
+
+
+def _rank(
+    points: Sequence[Point], kinds: Sequence[str], usual: Mapping[str, Any], kind: str
+) -> tuple[Any, ...]:
+    """Series in the order of their values, the usual ones first."""
+    flat = next(flattened(p.settings) for p in points if _kind(p, kinds, usual) == kind)
+    odd = [key for key in kinds if key in usual and flat.get(key) != usual[key]]
+    return (
+        len(odd),
+        tuple((isinstance(flat.get(key), str), flat.get(key) or 0) for key in kinds if key not in usual),
     )
 
 
@@ -114,12 +134,12 @@ def said(key: str, value: Any) -> str:
     return f"{SHORT.get(key, AXES[key].label.lower() if key in AXES else key)} {number}"
 
 
-def label_of(point: Point, keys: Sequence[str]) -> str:
+def label_of(point: Point, keys: Sequence[str], usual: Mapping[str, Any]) -> str:
     """A run by what sets it apart."""
-    flat = flattened(point.settings)
     first = [key for key in ("method", "steps", "eta", "noise", "samples") if key in keys]
-    order = [*first, *(key for key in keys if key not in first)] or ["steps", "eta"]
-    return ", ".join(part for key in order if (part := said(key, flat.get(key))))
+    order = [*first, *(key for key in keys if key not in first)]
+    flat = flattened(point.settings)
+    return _in_words(flat, order, usual) or said("steps", flat.get("steps"))
 
 
 def _point(
@@ -130,8 +150,9 @@ def _point(
     kinds: Sequence[str],
     keys: Sequence[str],
     measured: Sequence[str],
+    usual: Mapping[str, Any],
 ) -> Value:
-    flat, label = flattened(point.settings), label_of(point, keys)
+    flat, label = flattened(point.settings), label_of(point, keys, usual)
     pair = [point.measures[metric.key] for metric in (plane.x, plane.y)]
     numbers = [told(key, point.measures.get(key)) for key in measured]
     units = [f" {metric.unit}" if metric.unit else "" for metric in (plane.x, plane.y)]
@@ -141,7 +162,7 @@ def _point(
         "id": point.key,
         "x": pair[0],
         "y": pair[1],
-        "series": _kind(point, kinds),
+        "series": _kind(point, kinds, usual),
         "order": flat.get(along) or 0,
         "preset": presets.get(point.key),
         "label": label,
@@ -161,7 +182,7 @@ def _walk(points: Sequence[Point], presets: Mapping[str, int]) -> list[str]:
 def _head(key: str) -> str:
     metric = METRICS.get(key)
     names = {"consistency": "Match dB", "path": "Path", "detour": "Detour"}
-    return names.get(key, key) if metric is None else f"{metric.label} {metric.unit}".strip()
+    return names.get(key, key) if metric is None else f"{metric.label.split(' (')[0]} {metric.unit}".strip()
 
 
 def picked_id(data: Any) -> str | None:

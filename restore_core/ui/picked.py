@@ -23,9 +23,16 @@ LARGEST = 768  # px of the long side; the file is downloaded whole
 QUALITY = 92
 TOLD = ("method", "sampler", "steps", "spacing", "eta", "noise", "samples", "strength", "seed")
 LABELS = {
-    "method": "Method", "sampler": "Way of stepping", "steps": "Steps", "spacing": "Time grid",
-    "eta": "Randomness (eta)", "noise": "Noise", "samples": "Samples averaged", "strength": "Starting noise", "seed": "Variation",
-}  # fmt: skip
+    "method": "Method",
+    "sampler": "Way of stepping",
+    "steps": "Steps",
+    "spacing": "Time grid",
+    "eta": "Randomness (eta)",
+    "noise": "Noise",
+    "samples": "Samples averaged",
+    "strength": "Starting noise",
+    "seed": "Variation",
+}
 HINT = (
     '<div class="open-hint"><strong>Open a point</strong><span>Click a mark, or move to it with Tab and press Enter: '
     "its picture and its settings appear here.</span></div>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,19 +41,25 @@ from restore_core.ui.sweeping import (
 EXAMPLES = Path(__file__).parent / "examples" / "clean"
 HAVE = (("A clean photo", CLEAN), ("A damaged one", DAMAGED), ("Both", BOTH))
 HAVE_WORDS = {
-    CLEAN: "It is damaged here, so that the truth is known and distances to it can be measured.",
-    DAMAGED: "Without the truth only the match with your photo can be measured, and looks by a measure of their own.",
-    BOTH: "Distances are measured to your clean picture. Nothing is shifted or resized to make the two match.",
+    CLEAN: "It is damaged here, so the truth is known.",
+    DAMAGED: "The truth is not known: less can be measured.",
+    BOTH: "Distances are to your clean picture, as it lies.",
 }
-OVER = ("steps", "eta", "noise", "samples", "method")
+OVER = {
+    "steps": "Steps",
+    "eta": "Randomness",
+    "noise": "Noise level",
+    "samples": "Samples",
+    "method": "Method",
+}
 QUICK = {"steps": "4, 10, 20, 50", "eta": "0, 0.5, 1", "noise": "0.05, 0.1, 0.2", "samples": "1, 2, 4, 8, 16"}
 PAPER = {"steps": ", ".join(map(str, PAPER_STEPS)), "noise": ", ".join(map(str, PAPER_NOISE))}
 INFO = {
-    "steps": "How many noise levels a run visits.",
-    "eta": "Fresh noise in each step: 0 none, 1 the method's own.",
-    "noise": "The method's own scale: DvSR's is 1 - alpha_T of the paper.",
-    "samples": "Means of so many runs: truer and softer.",
-    "method": "Keys: " + ", ".join(METHODS) + ".",
+    "steps": "Noise levels visited.",
+    "eta": "Fresh noise per step.",
+    "noise": "DvSR's is the paper's 1 - alpha_T; each method has a scale of its own.",
+    "samples": "Means of so many runs.",
+    "method": "Any of " + ", ".join(METHODS) + ".",
 }
 SIDES = (("Middle, 128 px", 128), ("Middle, 256 px", 256), ("Middle, 512 px", 512), ("All of it", 0))
 EMPTY: dict[str, Any] = {
@@ -61,6 +68,11 @@ EMPTY: dict[str, Any] = {
     "y": {"label": "LPIPS", "unit": "", "word": "looks more like a photo", "better": "lower", "room": 0.004},
 }  # fmt: skip
 AWAY = ["away"]
+SHOW_OPEN = """() => {
+  const panel = document.querySelector("#tradeoff-right"), top = panel.getBoundingClientRect().top;
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (top > innerHeight - 120) panel.scrollIntoView({ behavior: calm ? "auto" : "smooth", block: "start" });
+}"""
 
 Updates = dict[Any, Any]
 
@@ -223,17 +235,21 @@ class Tab:
             self.message: "",
         }
         last: Board | None = None
+        began = secrets.token_hex(4)
         for message in sweeping(self.desk, session, ask, agreed=agreed):
             last = message.board or last
-            yield self.tell(message)
+            yield self.tell(message, began)
         if last is not None:
             yield self._files(last, session, ask)
 
-    def tell(self, message: Message) -> Updates:
-        """One message as updates."""
+    def tell(self, message: Message, began: str = "") -> Updates:
+        """One message as updates; `began` is new with each press of Run sweep, so that the map comes into view."""
         updates: Updates = {self.progress: _progress(message)}
         if message.board is not None:
-            updates |= {self.map: self._map(message.board), self.note: self._note(message.board)}
+            updates |= {
+                self.map: self._map(message.board) | {"began": began},
+                self.note: self._note(message.board),
+            }
         if message.text:
             updates[self.message] = widgets.text(message.text, "error" if message.failed else "note")
         return updates
@@ -346,7 +362,7 @@ class Tab:
         )
         self.clean.change(self.take, self.clean, [self.have, self.clean_photo], **quick)
         self.incoming.change(self.follow, self.incoming, [self.task, self.method, self.seed], **quick)
-        self.map.select(self.pick, self.asked, self.open, **quick)
+        self.map.select(self.pick, self.asked, self.open, **quick).then(None, js=SHOW_OPEN)
         self.anew.click(self.forget, self.asked, [*self.shown, *self.open], **quick)
         running = self.run.click(
             self.sweep, [self.agreed, *self.asked], [self.run, self.stop, *self.shown], show_progress="hidden",
@@ -387,7 +403,7 @@ def fill(desk: Desk) -> Tab:
     sent = gr.State(), gr.State(), gr.State()
     with gr.Row(elem_id="tradeoff", equal_height=False):
         with gr.Column(scale=4, min_width=320, elem_id="tradeoff-asking"):
-            photo = _photo("A clean photo", "tradeoff-photo", 190)
+            photo = _photo("A clean photo", "tradeoff-photo", 150)
             _examples(photo)
             have = gr.Radio(list(HAVE), value=CLEAN, label="What do you have?", elem_id="tradeoff-have")
             have_word = gr.HTML(widgets.text(HAVE_WORDS[CLEAN]), apply_default_css=False)
@@ -399,16 +415,17 @@ def fill(desk: Desk) -> Tab:
                     value="dvsr", label="Method", elem_id="tradeoff-method", min_width=130,
                 )  # fmt: skip
             over = gr.CheckboxGroup(
-                [(AXES[key].label, key) for key in OVER], value=["steps", "eta"], label="Sweep over",
+                [(word, key) for key, word in OVER.items()], value=["steps", "eta"], label="Sweep over",
                 elem_id="tradeoff-over",
             )  # fmt: skip
-            values = {
-                key: gr.Textbox(
-                    QUICK.get(key, ", ".join(METHODS)), label=AXES[key].label, info=INFO[key],
-                    visible=key in ("steps", "eta"), elem_id=f"tradeoff-{key}", max_lines=1,
-                )
-                for key in OVER
-            }  # fmt: skip
+            with gr.Row(elem_id="tradeoff-values"):
+                values = {
+                    key: gr.Textbox(
+                        QUICK.get(key, ", ".join(METHODS)), label=AXES[key].label, info=INFO[key],
+                        visible=key in ("steps", "eta"), elem_id=f"tradeoff-{key}", max_lines=1, min_width=140,
+                    )
+                    for key in OVER
+                }  # fmt: skip
             positions = gr.Checkbox(
                 True, label="Also the five positions of the slider", elem_id="tradeoff-positions"
             )
