@@ -2,7 +2,8 @@
 
 A table is a line that holds nothing but `python -m restore_core evaluate SET --task ...` or `python -m benchmarks.peers
 SET --task ...`, an empty line, and Markdown rows, which are replaced by what the command prints now. SET is a name in
-capitals: SET5 is FOLDER/set5. The text is written after each table, the last one first. --only TASK makes the tables of one task; --missing only those without rows.
+capitals: SET5 is FOLDER/set5. The text is written after each table, the last one first.
+--only TASK makes the tables of one task; --missing only those without rows.
 """
 
 from __future__ import annotations
