@@ -110,6 +110,7 @@ class Models(Watched):
             tab.first.click()
 
     def look(self) -> Models:
+        self.page.set_default_timeout(60_000)
         self.open_tab("Models")
         self.page.wait_for_selector("#models-list .group")
         return self
@@ -210,7 +211,7 @@ def test_missing_weights_lead_here_and_files_put_there_are_seen_at_once(models: 
     page = models.page
     models.open_tab("Restore")
     page.click("#method-tabs [role=tab]:has-text('ResShift')")
-    page.click("#task label:has-text('larger') >> nth=0")
+    page.click("#task label:has-text('Small')")
     page.click("#variant input")
     page.click("#variant [role=option]:has-text('v2, 15 steps')")
     assert "S-Lab" in models.say("#estimate", "needs 2 files that are not here")

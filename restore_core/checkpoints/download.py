@@ -221,20 +221,20 @@ def _accept(checkpoint: Checkpoint, remote: Remote, part: Path, target: Path) ->
 
 def _answered(checkpoint: Checkpoint, status: int) -> NotGiven:
     """The sentence for an answer that is no file."""
-    page, by_hand = checkpoint.source.page, f"python -m restore_core weights get {checkpoint.key} --from FILE"
+    page, by_hand = checkpoint.source.page, _by_hand(checkpoint)
     if status in (401, 403):
         return NotGiven(
             f"{page} does not give {checkpoint.key} to everyone (answer {status}): it is private, or asks "
             "for its terms to be accepted. Accept them there and log in with hf auth login, or bring the "
-            f"file: {by_hand}."
+            f"file {by_hand}."
         )
     if status in (404, 410):
         return NotGiven(
             f"{page} has no file of {checkpoint.key} any more (answer {status}). Get it from elsewhere and "
-            f"bring it: {by_hand}."
+            f"bring it {by_hand}."
         )
     return NotGiven(
-        f"{page} answered {status} instead of sending {checkpoint.key}. Try again later, or bring the file: "
+        f"{page} answered {status} instead of sending {checkpoint.key}. Try again later, or bring the file "
         f"{by_hand}."
     )
 
@@ -243,6 +243,10 @@ def _lost(checkpoint: Checkpoint, error: Exception) -> CheckpointError:
     reason = str(error) or type(error).__name__
     return CheckpointError(
         f"The connection was lost or stood still while {checkpoint.key} was coming from "
-        f"{checkpoint.source.page} ({reason}). What came is kept: get it again to go on, or bring the file: "
-        f"python -m restore_core weights get {checkpoint.key} --from FILE."
+        f"{checkpoint.source.page} ({reason}). What came is kept: get it again to go on, or bring the file "
+        f"{_by_hand(checkpoint)}."
     )
+
+
+def _by_hand(checkpoint: Checkpoint) -> str:
+    return f"(drop it on the Models tab, or python -m restore_core weights get {checkpoint.key} --from FILE)"

@@ -47,11 +47,12 @@ def use_of(record: Checkpoint) -> Use | None:
 
 
 def groups() -> dict[str, list[Checkpoint]]:
-    """All records under the title of the method that needs them; ours, which all methods share, last."""
+    """All records under the title of the method that needs their family; ours, which all methods share, last."""
+    uses = {key: use for key, record in CATALOGUE.items() if (use := use_of(record))}
+    families = {key.partition("/")[0]: card(use.method).title for key, use in uses.items()}
     found: dict[str, list[Checkpoint]] = {}
     for record in CATALOGUE.values():
-        use = use_of(record)
-        title = card(use.method).title if use else record.family
+        title = families.get(record.family, record.family)
         found.setdefault(OWN if record.source.kind == "shipped" else title, []).append(record)
     return dict(sorted(found.items(), key=lambda entry: entry[0] == OWN))
 
@@ -157,7 +158,7 @@ def _deeds(record: Checkpoint, now: Standing, task: Task | None) -> list[tuple[s
 
 
 def _button(deed: str, words: str, key: str) -> str:
-    first = ' class="first"' if deed in ("get", "again") else ""
+    first = ' class="first"' if deed == "again" else ""
     return f'<button type="button" data-do="{deed}" data-key="{key}"{first}>{words}</button>'
 
 
