@@ -86,7 +86,7 @@ class TrainDiffBIR(Published):
         base = self._on(x0.device)
         with torch.no_grad():
             z0, c = base.autoencoder.encode(x0).float(), base.autoencoder.encode(self.clean(y)).float()
-        t = draw_time(self.process.steps, len(x0), generator).to(x0.device)
+        t = draw_time(self.process.steps, len(x0), generator)
         eps = torch.randn(z0.shape, generator=generator).to(z0)
         zero = torch.zeros_like(z0)
         x, context = self.process.diffuse(z0, zero, t, eps), self.context.to(z0).expand(len(z0), -1, -1)

@@ -100,7 +100,7 @@ class TrainSR3(Published):
         return model
 
     def lose(self, model: sr3_unet.SR3, x0: Tensor, y: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        level = draw_level(SR3_PROCESS, len(x0), generator).to(x0.device)
+        level = draw_level(SR3_PROCESS, len(x0), generator)
         eps = torch.randn(x0.shape, generator=generator).to(x0)
 
         def network(x: Tensor, a: Tensor) -> Tensor:
@@ -150,7 +150,7 @@ class TrainIRSDE(Published):
 
     def lose(self, model: nn.Module, x0: Tensor, y: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         x0, y = self._state(x0), self._state(y)
-        t = draw_time(SDE_STEPS, len(x0), generator).to(x0.device)
+        t = draw_time(SDE_STEPS, len(x0), generator)
         eps = torch.randn(x0.shape, generator=generator).to(x0)
         loss = {"likelihood": maximum_likelihood_loss, "noise": noise_matching_loss}[self.loss]
 
@@ -227,7 +227,7 @@ class TrainResShift(Published):
 
     def lose(self, model: SwinUNet, x0: Tensor, y: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         z0, z, shown = self._state(x0), self._state(y), self._shown(y)
-        t = draw_time(self.process.steps, len(x0), generator).to(x0.device)
+        t = draw_time(self.process.steps, len(x0), generator)
         eps = torch.randn(z0.shape, generator=generator).to(x0)
         found: list[Tensor] = []
 

@@ -177,7 +177,7 @@ def draw_level(process: VariancePreserving, n: int, generator: torch.Generator) 
 
 
 def draw_time(steps: int, n: int, generator: torch.Generator) -> Tensor:
-    """Whole times 1..steps, uniform, float64 (n, 1, 1, 1)."""
+    """Whole times 1..steps, uniform, float64 (n, 1, 1, 1); they stay on the CPU, for not every device has float64."""
     return torch.randint(1, steps + 1, (n, 1, 1, 1), generator=generator).double()
 
 
