@@ -92,7 +92,7 @@ class Guidance:
         length = g.norm()
         if length == 0:
             return g
-        trial = PROBE * x0.std().clamp(min=1e-3) * x0.numel() ** 0.5 / length
+        trial = PROBE * x0.std(correction=0).clamp(min=1e-3) * x0.numel() ** 0.5 / length
         answer = (coder.decode(x0 + trial * g) - coder.decode(x0)) / trial
         return g * (length**2 / (self.weight * answer.square()).sum().clamp(min=1e-12))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 
 import torch
@@ -14,11 +15,16 @@ UNKNOWN = 4 * 2**30  # bytes, where a system does not say
 
 
 def free(device: torch.device) -> int:
-    """Bytes that could still be taken on `device`, with what PyTorch keeps idle on a graphics card."""
+    """Bytes that could still be taken on `device`, with what PyTorch keeps idle on a graphics card.
+
+    The environment variable STEPBACK_MEMORY (GB) sets an upper limit, for machines that are shared.
+    """
     idle = 0
     if device.type == "cuda":
         idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return (devices.free_memory(device) or UNKNOWN) + idle
+    limit = os.environ.get("STEPBACK_MEMORY", "")
+    most = float(limit) * 2**30 if limit.replace(".", "", 1).isdigit() else math.inf
+    return int(min(most, (devices.free_memory(device) or UNKNOWN) + idle))
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,9 @@ from restore_core.tiling import Pieces, windows
 
 MULTIPLE = 8  # latent pixels: three halvings in the U-Net
 OVERLAP = 8  # latent pixels shared by windows of the autoencoder
-# bytes of float32 activations for each pixel of the picture, and of the latent (control and U-Net, one prompt)
-ENCODER, DECODER, GRADIENT = Need(4_500), Need(8_000), Need(40_000)
-DENOISER = Need(200_000)
+# half as much again as the live activations of each pixel of the picture, and of the latent for control and U-Net with
+# one prompt (benchmarks.diffbir): 2.6 kB, 3.1 and 42.5; GRADIENT: the decoder with what its gradient needs
+ENCODER, DECODER, GRADIENT, DENOISER = Need(3_900), Need(4_600), Need(35_000), Need(64_000)
 LARGEST = 128  # latent pixels of a window's side, twice the squares that the networks were trained on
 
 
