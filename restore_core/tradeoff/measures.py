@@ -14,9 +14,8 @@ from torch import Tensor
 from restore_core.metrics import METRICS, Metric, consistency, consistency_with, operator_between
 from restore_core.metrics.consistency import Operator
 from restore_core.metrics.natural import BLOCK, FEWEST_BLOCKS
-from restore_core.tradeoff.subject import Subject, as_file
+from restore_core.tradeoff.subject import BORDER, Subject, as_file
 
-BORDER = 4  # px that are not compared with the clean picture, as evaluation has it
 TRUER = "closer to the truth"
 LIKE_A_PHOTO = "looks more like a photo"
 KNOWN = "Measured against the clean picture: PSNR for faithfulness, LPIPS for looks."

@@ -21,7 +21,8 @@ from restore_core.metrics.filters import gaussian_blur, luma
 
 SHIFTED = 0.75  # px: below, edges still coincide
 ALIKE = 0.35  # correlation of band-passed luma; the same scene under heavy damage stays above
-SMALLEST = 64  # px of a result's side, what LPIPS needs
+BORDER = 4  # px that are not compared with the clean picture, as evaluation has it
+SMALLEST = 64 + 2 * BORDER  # px of a result's side: what LPIPS needs inside the border
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +96,8 @@ def _task(key: str) -> Task:
 def _check_size(size: tuple[int, int]) -> None:
     if min(size) < SMALLEST:
         raise SettingsError(
-            f"Results would be {size[1]} x {size[0]} px, and LPIPS needs {SMALLEST} px on either side. Choose a larger "
-            "photo."
+            f"Results would be {size[1]} x {size[0]} px, and what is measured needs {SMALLEST} px on either side. "
+            "Choose a larger photo."
         )
 
 

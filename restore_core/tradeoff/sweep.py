@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from restore_core.checkpoints import catalogue, files
 from restore_core.errors import SettingsError
 from restore_core.methods import METHODS, Card
 from restore_core.methods.base import PRESET_WORDS
@@ -167,9 +168,9 @@ def _check_eta(sweep: Sweep, method: str) -> None:
 
 
 def default_values(key: str, task: str, method: str) -> tuple[Value, ...]:
-    """The values that an axis takes when none are named."""
+    """The values that an axis takes when none are named; of methods those whose weights are here."""
     if key == "method":
-        return tuple(m for m, kind in METHODS.items() if any(v.task == task for v in kind.card.variants))
+        return tuple(m for m in METHODS if _is_here(m, task)) or (method,)
     if key == "noise" and method == "dvsr":
         return PAPER_NOISE
     if key in AXES and AXES[key].values:
@@ -180,6 +181,15 @@ def default_values(key: str, task: str, method: str) -> tuple[Value, ...]:
     default, low, high = float(option.default), option.low, option.high
     around = {min(high, max(low, round(default * factor, 6))) for factor in (0.25, 0.5, 1, 2, 4)}
     return tuple(sorted(around)) if default else tuple(low + (high - low) * k / 4 for k in range(5))
+
+
+def _is_here(method: str, task: str) -> bool:
+    """Whether the method can undo the task with weights that are on this machine."""
+    chosen = METHODS[method].card
+    if all(variant.task != task for variant in chosen.variants):
+        return False
+    weights = chosen.variant_for(task).weights.values()
+    return all(files.standing(catalogue.record(key)).path for key in weights)
 
 
 def _option(sweep: Sweep, method: str, key: str) -> Option:

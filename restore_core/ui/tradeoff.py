@@ -421,7 +421,7 @@ def fill(desk: Desk) -> Tab:
             with gr.Row(elem_id="tradeoff-values"):
                 values = {
                     key: gr.Textbox(
-                        QUICK.get(key, ", ".join(METHODS)), label=AXES[key].label, info=INFO[key],
+                        QUICK.get(key) or ", ".join(map(str, default_values("method", first, "dvsr"))), label=AXES[key].label, info=INFO[key],
                         visible=key in ("steps", "eta"), elem_id=f"tradeoff-{key}", max_lines=1, min_width=140,
                     )
                     for key in OVER
