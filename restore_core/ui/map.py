@@ -35,6 +35,7 @@ from restore_core.tradeoff.sweep import AXES, flattened, varied
 MOST_SERIES = 8  # kinds of marks that can be told apart
 ROOM = {"psnr": 0.05, "consistency": 0.1, "lpips": 0.004, "niqe": 0.1, "sharpness": 0.01}
 USUAL = ("sampler", "spacing", "samples", "strength")  # not worth a word where they are what most points have
+IN_WORDS = ("method", "steps", "eta", "noise", "samples")  # told first, in this order
 NEVER_A_SERIES = ("seed", "precision", "tile", "overlap", "variant", "variance")
 SHORT = {"steps": "steps", "samples": "samples", "eta": "eta", "noise": "noise", "strength": "start"}
 
@@ -102,7 +103,9 @@ def _kind(point: Point, kinds: Sequence[str], usual: Mapping[str, Any]) -> str:
 
 
 def _in_words(flat: Mapping[str, Any], keys: Sequence[str], usual: Mapping[str, Any]) -> str:
-    told_keys = (key for key in keys if key not in usual or flat.get(key) != usual[key])
+    told_keys = (
+        key for key in sorted(keys, key=_rank_of_key) if key not in usual or flat.get(key) != usual[key]
+    )
     return ", ".join(part for key in told_keys if (part := said(key, flat.get(key))))
 
 
@@ -136,10 +139,8 @@ def said(key: str, value: Any) -> str:
 
 def label_of(point: Point, keys: Sequence[str], usual: Mapping[str, Any]) -> str:
     """A run by what sets it apart."""
-    first = [key for key in ("method", "steps", "eta", "noise", "samples") if key in keys]
-    order = [*first, *(key for key in keys if key not in first)]
     flat = flattened(point.settings)
-    return _in_words(flat, order, usual) or said("steps", flat.get("steps"))
+    return _in_words(flat, keys, usual) or said("steps", flat.get("steps"))
 
 
 def _point(

@@ -217,14 +217,19 @@ class Tab:
             return [gr.skip(), gr.skip()]
         return [BOTH, gr.update(value=path, visible=True)]
 
-    def follow(self, text: str | None) -> list[Any]:
-        """Settings came from another tab: the same method and variation are swept."""
+    def follow(self, text: str | None, clean: str | None) -> list[Any]:
+        """Settings came from another tab: the same method and variation are swept, on a photo that is damaged."""
         try:
             settings = Settings.from_json(json.loads(text or ""))
             task = card(settings.method).variant(settings.variant).task
         except (RestoreError, ValueError):
-            return [gr.skip()] * 3
-        return [task if task in TASKS else gr.skip(), settings.method, settings.seed]
+            return [gr.skip()] * 4
+        return [
+            task if task in TASKS else gr.skip(),
+            settings.method,
+            settings.seed,
+            gr.skip() if clean else DAMAGED,
+        ]
 
     def sweep(self, request: gr.Request, agreed: bool, *read: Any) -> Iterator[Updates]:
         """The sweep, streamed point by point."""
@@ -361,7 +366,8 @@ class Tab:
             **quick,
         )
         self.clean.change(self.take, self.clean, [self.have, self.clean_photo], **quick)
-        self.incoming.change(self.follow, self.incoming, [self.task, self.method, self.seed], **quick)
+        came = [self.task, self.method, self.seed, self.have]
+        self.incoming.change(self.follow, [self.incoming, self.clean], came, **quick)
         self.map.select(self.pick, self.asked, self.open, **quick).then(None, js=SHOW_OPEN)
         self.anew.click(self.forget, self.asked, [*self.shown, *self.open], **quick)
         running = self.run.click(
@@ -418,10 +424,11 @@ def fill(desk: Desk) -> Tab:
                 [(word, key) for key, word in OVER.items()], value=["steps", "eta"], label="Sweep over",
                 elem_id="tradeoff-over",
             )  # fmt: skip
+            there = ", ".join(map(str, default_values("method", first, "dvsr")))
             with gr.Row(elem_id="tradeoff-values"):
                 values = {
                     key: gr.Textbox(
-                        QUICK.get(key) or ", ".join(map(str, default_values("method", first, "dvsr"))), label=AXES[key].label, info=INFO[key],
+                        QUICK.get(key, there), label=AXES[key].label, info=INFO[key],
                         visible=key in ("steps", "eta"), elem_id=f"tradeoff-{key}", max_lines=1, min_width=140,
                     )
                     for key in OVER

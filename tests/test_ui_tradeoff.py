@@ -1,0 +1,188 @@
+"""The Trade-off tab without a browser: its sweep as a generator, what the map is told, what a click opens."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from restore_core import export
+from restore_core.errors import SettingsError
+from restore_core.library import Library, card
+from restore_core.metrics import METRICS
+from restore_core.tradeoff import Plane, Point, frontier
+from restore_core.ui import sweeping as ui_sweeping
+from restore_core.ui.desk import Desk
+from restore_core.ui.map import map_value, picked_id
+from restore_core.ui.picked import opened
+from restore_core.ui.sessions import SessionStore
+from restore_core.ui.sweeping import Ask, board, foreseen, parsed, sweeping
+
+PLANE = Plane(METRICS["psnr"], METRICS["lpips"], "note")
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return Library("cpu")
+
+
+@pytest.fixture
+def desk(tmp_path, library: Library, monkeypatch) -> Iterator[Desk]:
+    monkeypatch.setenv("STEPBACK_SWEEPS", str(tmp_path / "sweeps"))
+    yield Desk(library, store=SessionStore(tmp_path / "store"))
+    assert not [t for t in threading.enumerate() if t.name == "stepback-sweep"]
+
+
+@pytest.fixture
+def ask(tmp_path) -> Ask:
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.nn.functional.interpolate(torch.rand(1, 3, 12, 12, generator=generator), size=(96, 96))
+    export.save(picture, tmp_path / "photo.png")
+    return Ask(
+        str(tmp_path / "photo.png"), over=("steps",), values={"steps": "1, 2 3"}, positions=False, side=80
+    )
+
+
+def test_typed_values():
+    assert parsed("steps", "4, 10 20,") == (4, 10, 20) and parsed("eta", "0 .5 1") == (0, 0.5, 1)
+    assert parsed("method", "dvsr, sr3") == ("dvsr", "sr3")
+    with pytest.raises(SettingsError, match="'ten' is not a number"):
+        parsed("steps", "ten")
+    with pytest.raises(SettingsError, match="no values"):
+        parsed("steps", " , ")
+
+
+def test_points_come_one_by_one_and_are_there_the_next_time(desk: Desk, ask: Ask):
+    messages = list(sweeping(desk, "s", ask))
+    assert [m.failed for m in messages] == [False] * len(messages)
+    assert messages[-1].caption == "Finished · 3 points" and messages[-1].share == 1
+    assert [m.share for m in messages] == sorted(m.share for m in messages)
+    found = board(desk, ask)
+    assert [p.settings["steps"] for p in found.points] == [1, 2, 3]
+    assert foreseen(desk, ask).sentence == "All 3 points are measured already."
+    again = list(sweeping(desk, "other session", ask))
+    assert again[-1].caption == "Finished · 3 points" and len(board(desk, ask).points) == 3
+    ui_sweeping.forget(desk, ask)
+    assert board(desk, ask).points == ()
+
+
+def test_stop_keeps_what_is_done_and_frees_the_device(desk: Desk, ask: Ask):
+    long = Ask(**{**vars(ask), "values": {"steps": "1, 500"}})
+    texts = []
+    for message in sweeping(desk, "s", long):
+        texts.append(message.text)
+        if message.board is not None and message.board.points:
+            desk.store.stop("s")
+    assert "Stopped with 1 of 2 points" in texts[-1] and not desk.turns.busy
+    assert len(board(desk, long).points) == 1
+
+
+def test_closing_the_page_ends_the_run(desk: Desk, ask: Ask):
+    messages = sweeping(desk, "s", Ask(**{**vars(ask), "values": {"steps": "900"}}))
+    while "step" not in next(messages).caption:
+        pass
+    began = time.monotonic()
+    messages.close()
+    assert not desk.turns.busy and time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"photo": None}, "There is no photo yet"),
+        ({"over": ()}, "Nothing is chosen to sweep"),
+        ({"have": "both"}, "The clean picture is missing"),
+        ({"values": {"steps": ""}}, "no values are named"),
+        ({"values": {"steps": "0"}}, "Steps is 0"),
+    ],
+)
+def test_what_cannot_be_swept_gets_a_sentence(desk: Desk, ask: Ask, changes, words):
+    last = list(sweeping(desk, "s", Ask(**{**vars(ask), **changes})))[-1]
+    assert last.failed and words in last.text
+
+
+def test_ten_thousand_points_need_a_second_word(desk: Desk, ask: Ask):
+    many = {"steps": " ".join(map(str, range(1, 1001))), "eta": "0 .1 .2 .3 .4 .5 .6 .7 .8 .9"}
+    last = list(sweeping(desk, "s", Ask(**{**vars(ask), "over": ("steps", "eta"), "values": many})))[-1]
+    assert last.failed and last.text.startswith("10,000 points: about") and "begin all the same" in last.text
+    assert last.board is not None and last.board.points == ()
+
+
+def test_watching_costs_the_sampler_next_to_nothing(desk: Desk, ask: Ask):
+    """The worker's own addition to each step, against the step."""
+    found = board(desk, ask)
+    work = ui_sweeping.Sweeping(desk, found, ask.plan(desk.library.precision))
+    frame, settings = SimpleNamespace(done=False, calls=1), card("dvsr").settings("compact-deblur", steps=3)
+    began = time.perf_counter()
+    for _ in range(1000):
+        work._watch(settings, frame)
+    assert (time.perf_counter() - began) / 1000 < 0.0005  # a step of 80 px takes 10 ms and more
+
+
+# --- the map ---------------------------------------------------------------------------------------------------
+
+
+def point(key: str, psnr: float, lpips: float, **changes: object) -> Point:
+    settings = card("dvsr").settings("compact-deblur", **changes).to_json()
+    return Point(key, settings, {"psnr": psnr, "lpips": lpips, "mse": 0.1}, 2.0, 5, f"pictures/{key}.png")
+
+
+def test_the_map_says_what_was_measured():
+    points = [
+        point(f"{steps}-{eta}", 30 - steps / 10, 0.2 - eta / 10, steps=steps, eta=eta)
+        for steps in (4, 10, 20)
+        for eta in (0.0, 1.0)
+    ] + [point("mean", 31, 0.3, steps=4, eta=1.0, samples=8)]
+    value = map_value(points, PLANE, {"mean": 0, "20-1.0": 2}, "run")
+    by_id = {p["id"]: p for p in value["points"]}
+    assert [(p["x"], p["y"]) for p in value["points"]] == [
+        (p.measures["psnr"], p.measures["lpips"]) for p in points
+    ]
+    assert value["series"] == ["eta 0", "eta 1", "eta 1, mean of 8"]
+    assert (
+        by_id["10-0.0"]["label"] == "10 steps, eta 0"
+        and by_id["mean"]["label"] == "4 steps, eta 1, mean of 8"
+    )
+    assert (
+        by_id["10-0.0"]["told"] == "PSNR 29.00 dB, LPIPS (AlexNet) 0.2000" and by_id["10-0.0"]["order"] == 10
+    )
+    assert value["frontier"] == list(frontier(points, PLANE)) and value["walk"] == ["mean", "20-1.0"]
+    assert value["columns"] == ["Run", "PSNR dB", "LPIPS", "calls", "s"]
+    assert all(len(p["cells"]) == len(value["columns"]) for p in value["points"])
+
+
+def test_methods_are_told_apart_first_and_marks_never_run_out():
+    points = [
+        Point(
+            f"{m}{s}",
+            card(m).settings("compact-deblur", seed=s).to_json(),
+            {"psnr": s, "lpips": 0.1},
+            1,
+            1,
+            "",
+        )
+        for m in ("dvsr", "sr3")
+        for s in (1, 2)
+    ]
+    assert {s.split(",")[0] for s in map_value(points, PLANE, {})["series"]} == {"DvSR", "SR3"}
+    many = [point(f"{k}", k, 0.1, steps=k // 12 + 1, eta=k % 12 / 12) for k in range(60)]
+    assert len(map_value(many, PLANE, {})["series"]) <= 8
+
+
+@pytest.mark.parametrize("data", [None, {}, {"id": 3}, {"id": "x" * 99}, "id"])
+def test_what_a_browser_sends_is_checked(data):
+    assert picked_id(data) is None
+
+
+def test_the_opened_point_shows_its_picture_and_its_settings(desk: Desk, ask: Ask):
+    list(sweeping(desk, "s", ask))
+    found = board(desk, ask)
+    page = opened(found, found.points[1])
+    assert page.count("data:image/jpeg;base64,") == 3 and "On the frontier" in page
+    assert "<dt>Steps</dt><dd>2</dd>" in page and f"{found.points[1].measures['psnr']:.2f} dB" in page
+    assert str(Path(found.journal.folder)) not in page
