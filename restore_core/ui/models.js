@@ -88,8 +88,9 @@ element.addEventListener("click", (event) => {
   if (button) press(button);
 });
 
-watch("value", async () => {
-  wanted = props.value || {};
+async function arrive() {  // another tab asks for weights
+  if (!props.value) return;
+  wanted = await server.want(props.value);
   if (!wanted.needed) { mark(); return; }
   needed.replaceChildren();
   make("p", "", needed).textContent = wanted.said;
@@ -106,10 +107,13 @@ watch("value", async () => {
     if (place) place.open = true;
   }
   first?.scrollIntoView({ block: "center" });
-});
+}
+
+watch("value", arrive);
 
 const clock = setInterval(() => {
   if (!element.isConnected) clearInterval(clock);
   else if (element.offsetParent && !document.hidden && Date.now() - asked > (busy ? 400 : 2000)) look();
 }, 200);
 look();
+arrive();

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ Updates = dict[Any, Any]
 
 @dataclass(frozen=True)
 class Tab:
-    """The tab's components, and the handlers between them. `incoming`: weights that another tab asks for."""
+    """The tab's components, and the handlers between them. `incoming`: the list, whose value another tab sets."""
 
     desk: Desk
     drop: gr.File
@@ -42,8 +42,8 @@ class Tab:
     which: gr.Radio
     use: gr.Button
     dropped: gr.State
-    incoming: gr.State
     fetching: Fetching = field(default_factory=Fetching)
+    incoming: gr.HTML | None = None
 
     # the list, which asks and presses by itself
 
@@ -161,8 +161,8 @@ class Tab:
 
     # from another tab
 
-    def wanted(self, incoming: str | None) -> dict[str, Any]:
-        """What the list is to show first: {"needed": keys, "said": sentence, "size": of all}."""
+    def wanted(self, incoming: object) -> dict[str, Any]:
+        """What the list is to mark and offer, of {"method": key, "variant": key} as JSON text; {} if nothing lacks."""
         asked = _read(incoming)
         method, variant = asked.get("method"), asked.get("variant")
         try:
@@ -182,7 +182,7 @@ class Tab:
             "said": f"{card(str(method)).title} with the weights '{label}' needs what is marked below.",
         }
 
-    def wire(self, shelves: gr.HTML) -> None:
+    def wire(self) -> None:
         """Which event calls which handler."""
         quick = {"show_progress": "hidden", "api_visibility": "private"}
         self.drop.change(
@@ -191,7 +191,6 @@ class Tab:
         self.use.click(
             self.chosen, [self.dropped, self.which], [self.said, self.drop, self.which, self.use], **quick
         )
-        self.incoming.change(self.wanted, self.incoming, shelves, queue=False, **quick)
 
 
 def fill(desk: Desk) -> Tab:
@@ -207,14 +206,14 @@ def fill(desk: Desk) -> Tab:
             use = gr.Button("Add it", variant="primary", elem_id="models-use", elem_classes=AWAY)
         if not desk.keeper:
             gr.HTML(widgets.text(OPEN_TO_OTHERS), apply_default_css=False)
-        tab = Tab(desk, drop, said, which, use, gr.State(None), gr.State(None))
-        shelves = _list(tab)
-    tab.wire(shelves)
-    return tab
+        tab = Tab(desk, drop, said, which, use, gr.State(None))
+        incoming = _list(tab)
+    tab.wire()
+    return replace(tab, incoming=incoming)
 
 
 def _list(tab: Tab) -> gr.HTML:
-    """The list: models.js fills it with what look() tells."""
+    """The list: models.js fills it with what look() tells. Its value is what another tab asks for."""
 
     def look(asked: object) -> Mapping[str, Any]:
         return tab.look(asked)
@@ -222,20 +221,23 @@ def _list(tab: Tab) -> gr.HTML:
     def act(asked: object) -> Mapping[str, Any]:
         return tab.act(asked)
 
+    def want(asked: object) -> Mapping[str, Any]:
+        return tab.wanted(asked)
+
     return gr.HTML(
-        {},
+        "",
         html_template='<div class="models"><div class="machine"></div><div class="needed" hidden></div>'
         '<p class="error" role="status" aria-live="polite"></p><div class="groups"></div></div>',
         js_on_load=(Path(__file__).parent / "models.js").read_text(encoding="utf-8"),
-        server_functions=[look, act],
+        server_functions=[look, act, want],
         apply_default_css=False,
         elem_id="models-list",
     )
 
 
-def _read(text: str | None) -> Mapping[str, Any]:
+def _read(text: object) -> Mapping[str, Any]:
     try:
-        found = json.loads(text or "{}")
+        found = json.loads(text) if isinstance(text, str) else {}
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

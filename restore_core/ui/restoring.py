@@ -142,7 +142,7 @@ class Tab:
 
     def enter(self, *read: Any) -> Updates:
         """The tab is looked at again."""
-        return self.weights.shown(self.ask(*read), self.desk.library) | {self.estimate: self.foresee(*read)}
+        return self.weights.refreshed(self.ask(*read), self.desk.library) | {self.estimate: self.foresee(*read)}
 
     def adjust(self, *read: Any, sampler_moved: bool = False) -> Updates:
         """An expert control was moved by hand."""

@@ -34,9 +34,7 @@ class Picker:
 
     def shown(self, ask: Ask, library: Library) -> Updates:
         """The menu of the method's weights, and what is to be known of the chosen ones."""
-        offered = variants(ask.method_key, ask.task_key) if ask.method != "auto" else ()
-        chosen = ask.weights
-        choices = [(_label(ask.method_key, v.key, v.label, library), v.key) for v in offered]
+        chosen, choices = ask.weights, self._choices(ask, library)
         note = chosen.note if ask.method != "auto" else ""
         return {
             self.variant: gr.update(
@@ -45,6 +43,17 @@ class Picker:
             self.note: widgets.text(note),
             self.pace: self._paces(ask),
         } | self.missing(ask, library)
+
+    def refreshed(self, ask: Ask, library: Library) -> Updates:
+        """The same menu after weights came or went. Nothing else: it may be late, and another method chosen."""
+        if ask.method == "auto":
+            return self.missing(ask, library)
+        return {self.variant: gr.update(choices=self._choices(ask, library))} | self.missing(ask, library)
+
+    @staticmethod
+    def _choices(ask: Ask, library: Library) -> list[tuple[str, str]]:
+        offered = variants(ask.method_key, ask.task_key) if ask.method != "auto" else ()
+        return [(_label(ask.method_key, v.key, v.label, library), v.key) for v in offered]
 
     def missing(self, ask: Ask, library: Library) -> Updates:
         """The button that leads to missing weights."""
@@ -86,7 +95,10 @@ def counted(number: int) -> str:
 
 def picker() -> Picker:
     """Lay the components out; shown() fills them."""
-    variant = gr.Dropdown([], label="Weights", elem_id="variant", elem_classes=AWAY)
+    variant = gr.Dropdown(
+        [], label="Weights", elem_id="variant", elem_classes=AWAY,
+        allow_custom_value=True,  # what is not offered (any more) is judged by Ask.weights
+    )  # fmt: skip
     note = gr.HTML(elem_id="variant-note", apply_default_css=False)
     pace = gr.Radio(
         [("Fast", "fast"), ("As published", "paper")], value="fast", label="How to run it", elem_id="pace",

@@ -10,11 +10,11 @@ import gradio as gr
 
 from restore_core.library import card
 from restore_core.samplers import GRID_LABELS, SAMPLERS
-from restore_core.settings import MAX_SAMPLES, Option
+from restore_core.settings import MAX_SAMPLES, MAX_STEPS, Option
 from restore_core.ui.asking import Ask, fixed, noise_option, own_options
 
-MAX_SHOWN_STEPS = 1000
 AWAY = ["away"]  # a class of page.css: not shown, but there, so that nothing has to be made anew
+MAX_SHOWN_STEPS = MAX_STEPS
 MAX_SEED = 2**31 - 1
 TILES = (("Automatic", "auto"), ("Never", "0"), ("256 px", "256"), ("512 px", "512"), ("1024 px", "1024"))
 
@@ -117,7 +117,6 @@ def adjusted(ask: Ask, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Updates of the expert controls, in order: values, the method's own scale of noise, what is greyed and why."""
     why = fixed(ask)
     own = {key: {"value": value, "interactive": key not in why} for key, value in values.items()}
-    own["steps"]["maximum"] = _most_steps(ask)
     option = noise_option(ask)
     if option is not None:
         own["noise"] |= {
@@ -131,15 +130,12 @@ def adjusted(ask: Ask, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         own[key]["info"] = why[key]
     for key in own.keys() & INFOS.keys() - why.keys():
         own[key]["info"] = INFOS[key]
+    if ask.weights.published and "steps" not in why:  # the slider's own limit stays: a late event may hold an old value
+        own["steps"]["info"] = f"These weights know {ask.weights.paper['steps']} noise levels: no more steps than that."
     offered = {o.key for o in card(ask.method_key).options_of(ask.weights.key)}
     for key in own_options():
         own[key]["elem_classes"] = [] if key in offered else AWAY
     return [gr.update(**update) for update in own.values()]
-
-
-def _most_steps(ask: Ask) -> int:
-    """Published networks know the noise levels of their training and no more."""
-    return max(2, ask.weights.paper["steps"]) if ask.weights.published else MAX_SHOWN_STEPS
 
 
 def announcement(elem_id: str) -> gr.HTML:
