@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -45,6 +46,7 @@ class Anatomy:
 
 
 CHANNELS_SHOWN = 4
+COARSE = 8
 
 
 @torch.no_grad()
@@ -96,7 +98,7 @@ def _joined(seen: list[tuple[str, nn.Module, Tensor]]) -> tuple[Part, ...]:
     """Neighbours of one kind, one list and one shape become one Part."""
     parts: list[Part] = []
     for name, module, out in seen:
-        kind, place = type(module).__name__, name.rpartition(".")[0] or name
+        kind, place = type(module).__name__, name.rpartition(".")[0] if name.count(".") > 1 else name
         shape = tuple(out.shape[1:])
         count = sum(p.numel() for p in module.parameters())
         last = parts[-1] if parts else None
@@ -108,9 +110,17 @@ def _joined(seen: list[tuple[str, nn.Module, Tensor]]) -> tuple[Part, ...]:
 
 
 def _maps(out: Tensor) -> Tensor:
-    """The channels of the first picture that vary most, each stretched to [0, 1] between its 1st and 99th percentile."""
+    """The channels of the first picture with the most to see: what noise does to single pixels does not count.
+
+    Ranked by how much of their deviation is left in COARSE x COARSE means; stretched to [0, 1] between the 1st and
+    the 99th percentile.
+    """
     channels = out[0].float()
-    most = channels.flatten(1).std(dim=1).topk(min(CHANNELS_SHOWN, len(channels))).indices
+    coarse, fine = (
+        F.adaptive_avg_pool2d(channels, COARSE).flatten(1).std(dim=1),
+        channels.flatten(1).std(dim=1),
+    )
+    most = (coarse / fine.clamp(min=1e-6)).topk(min(CHANNELS_SHOWN, len(channels))).indices
     chosen = channels[most]
     flat = chosen.flatten(1)
     low, high = flat.quantile(0.01, dim=1), flat.quantile(0.99, dim=1)

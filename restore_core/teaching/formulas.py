@@ -89,12 +89,16 @@ def formula(sampler: str, made: Made, eta: float = 0.0) -> StepFormula:
         return _arrival(sampler, made)
     if sampler not in FORMULAS:
         known = ", ".join(FORMULAS)
-        raise SettingsError(f"There is no formula to show for the sampler '{sampler}'. Choose one of {known}.")
+        raise SettingsError(
+            f"There is no formula to show for the sampler '{sampler}'. Choose one of {known}."
+        )
     return FORMULAS[sampler](made, eta)
 
 
 def _rule(made: Made, eta: float) -> StepFormula:
-    return StepFormula(r"x' = a'D + b'y + \rho s\,\varepsilon + \sigma z", _rule_terms(made, made.calls[0], eta))
+    return StepFormula(
+        r"x' = a'D + b'y + \rho s\,\varepsilon + \sigma z", _rule_terms(made, made.calls[0], eta)
+    )
 
 
 def _rule_terms(made: Made, guess: Prediction, eta: float, bar: str = "") -> tuple[Term, ...]:
@@ -113,7 +117,9 @@ def _rule_terms(made: Made, guess: Prediction, eta: float, bar: str = "") -> tup
 
 def _extrapolated(made: Made, eta: float) -> StepFormula:
     process, guess = made.process, made.calls[0]
-    law = r"x' = a'\bar D + b'y + \rho s\,\bar\varepsilon" + (r" + \sigma z" if made.fresh is not None else "")
+    law = r"x' = a'\bar D + b'y + \rho s\,\bar\varepsilon" + (
+        r" + \sigma z" if made.fresh is not None else ""
+    )
     now, ahead = process.log_snr(made.t).item(), process.log_snr(made.t_next).item()
     if made.past is None or not math.isfinite(made.past[0]):
         return StepFormula(law, _rule_terms(made, guess, eta), r"\bar D = D")
@@ -150,7 +156,8 @@ def _mean_of_two(made: Made, eta: float) -> StepFormula:
         Term((s1 - s).item(), r"\tfrac{\varepsilon+\varepsilon_2}{2}", "noise", (one.eps + two.eps) / 2),
     ]
     law = r"x' = x + (a'-a)\tfrac{D+D_2}{2} + (b'-b)y + (s'-s)\tfrac{\varepsilon+\varepsilon_2}{2}"
-    return StepFormula(law, tuple(_without_anchor(terms)), r"D_2,\ \varepsilon_2:\ \text{asked at the end of a trial step}")
+    inset = r"D_2,\ \varepsilon_2:\ \text{asked at the end of a trial step}"
+    return StepFormula(law, tuple(_without_anchor(terms)), inset)
 
 
 def _arrival(sampler: str, made: Made) -> StepFormula:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -46,7 +45,9 @@ def curves(process: Process) -> Curves:
     """a, b, s and SNR = 20 log10(a/s) in dB, held within +-SHOWN_DB."""
     t = times_of(process)
     a, b, s = process.marginal(t)
-    snr = (20 / torch.log(torch.tensor(10.0, dtype=torch.float64)) * process.log_snr(t)).clamp(-SHOWN_DB, SHOWN_DB)
+    snr = (20 / torch.log(torch.tensor(10.0, dtype=torch.float64)) * process.log_snr(t)).clamp(
+        -SHOWN_DB, SHOWN_DB
+    )
     return Curves(t, a, b, s, snr)
 
 
@@ -58,18 +59,12 @@ def moments(seen: Curves, x0: Tensor, y: Tensor) -> Moments:
     x, z = x0.double().flatten().cpu(), y.double().flatten().cpu()
     mean = seen.a * x.mean() + seen.b * z.mean()
     covariance = ((x - x.mean()) * (z - z.mean())).mean()
-    spread = seen.a**2 * x.var(correction=0) + seen.b**2 * z.var(correction=0) + 2 * seen.a * seen.b * covariance
+    spread = (
+        seen.a**2 * x.var(correction=0) + seen.b**2 * z.var(correction=0) + 2 * seen.a * seen.b * covariance
+    )
     return Moments(mean, (spread + seen.s**2).sqrt())
 
 
 def ddpm() -> Process:
     """T = 1000, beta linear from 1e-4 to 0.02, no anchor. Ho et al. 2020, section 4."""
     return VariancePreserving(beta_schedule("linear", 1000, 1e-4, 2e-2))
-
-
-def diffbir() -> Process:
-    """T = 1000, sqrt(beta) linear from 0.00085 to 0.012: Stable Diffusion's, in whose latent space DiffBIR works."""
-    return VariancePreserving(beta_schedule("quad", 1000, 0.00085, 0.012))
-
-
-WITHOUT_A_NETWORK: dict[str, Callable[[], Process]] = {"ddpm": ddpm, "diffbir": diffbir}

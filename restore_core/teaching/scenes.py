@@ -14,7 +14,7 @@ from restore_core.degradations import TASKS
 from restore_core.devices import autocast
 from restore_core.images import resize, to_8bit
 from restore_core.library import Library, card
-from restore_core.methods.compact import to_signed
+from restore_core.methods import METHODS as ALL
 from restore_core.problem import Problem
 from restore_core.processes import Prediction
 from restore_core.samplers import Denoise
@@ -22,6 +22,9 @@ from restore_core.settings import Settings
 
 SIDE = 128  # pixels: large enough for LPIPS, small enough to sample many times
 SEED = 1  # of the damage
+METHODS = tuple(
+    key for key in ALL if any(v.key == "compact-sr4" for v in card(key).variants)
+)  # that need no download
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,4 +105,4 @@ def denoiser(problem: Problem, precision: str) -> Denoise:
     return denoise
 
 
-__all__ = ["SIDE", "Scene", "denoiser", "pose", "scene", "settings_of", "several", "square", "to_signed"]
+__all__ = ["METHODS", "SIDE", "Scene", "denoiser", "pose", "scene", "settings_of", "several", "square"]

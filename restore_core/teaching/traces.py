@@ -71,10 +71,19 @@ def walk(
     for step in chosen.run(problem.process, asked, x, problem.anchor, times, drawn, **options):
         if before is not None:
             arrived = step.index == len(times) - 1
-            inside = tape.calls if arrived else tape.calls[:-1]  # the last call belongs to the step that begins
+            inside = (
+                tape.calls if arrived else tape.calls[:-1]
+            )  # the last call belongs to the step that begins
             fresh = tape.draws[-1] if tape.draws else None
             made = Made(
-                problem.process, problem.anchor, before.t, step.t, before.x, [before.prediction, *inside], past, fresh
+                problem.process,
+                problem.anchor,
+                before.t,
+                step.t,
+                before.x,
+                [before.prediction, *inside],
+                past,
+                fresh,
             )
             yield Moment(before, step.t, formula(settings.sampler, made, options.get("eta", 0.0)), step.x)
             past = (problem.process.log_snr(before.t).item(), before.prediction.x0)

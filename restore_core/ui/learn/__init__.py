@@ -24,8 +24,18 @@ from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.learn import back, both, chance, choice, forward, network
 from restore_core.ui.learn.stage import Stage
 
-QUICK = {"queue": False, "show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
-WORKING = QUICK | {"queue": True, "show_progress": "minimal", "concurrency_id": "learn", "concurrency_limit": 4}
+QUICK = {
+    "queue": False,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "trigger_mode": "always_last",
+}
+WORKING = QUICK | {
+    "queue": True,
+    "show_progress": "minimal",
+    "concurrency_id": "learn",
+    "concurrency_limit": 4,
+}
 CHAPTERS: tuple[tuple[str, str, Any], ...] = (
     ("forward", "1 Forward", forward),
     ("back", "2 Going back", back),

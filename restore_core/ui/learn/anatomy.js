@@ -32,9 +32,9 @@ function pick(k) {
   chosen = k;
   const part = found.parts[k], bridge = found.skips.find(([i, j]) => i === k || j === k);
   $$(".box[data-k]").forEach((g) => g.classList.toggle("now", Number(g.dataset.k) === k));
-  $(".maps").innerHTML = part.maps.map((src, i) => `<img src="${src}" alt="Channel ${i + 1} of those that vary most in ${part.name}">`).join("");
+  $(".maps").innerHTML = part.maps.map((src, i) => `<img src="${src}" alt="One of the channels of ${part.name}">`).join("");
   const joined = bridge ? bridge[0] === k ? ` Its output also crosses the bridge to ${found.parts[bridge[1]].name}.` : ` What comes over the bridge from ${found.parts[bridge[0]].name} is added here.` : "";
-  $(".part p").innerHTML = `<strong>${part.name}</strong>: ${part.role}${part.repeats > 1 ? `, ${part.repeats} of them` : ""}. It gives ${part.shape[0]} channels of ${part.shape[1]} × ${part.shape[2]}, and has learned ${many(part.parameters)} numbers.${joined} Beside: the four channels that vary most on this picture.`;
+  $(".part p").innerHTML = `<strong>${part.name}</strong>: ${part.role}${part.repeats > 1 ? `, ${part.repeats} of them` : ""}. It gives ${part.shape[0]} channels of ${part.shape[1]} × ${part.shape[2]}, and has learned ${many(part.parameters)} numbers.${joined} The small pictures are the four of its channels with most to see.`;
 }
 
 svg.addEventListener("click", (event) => { const g = event.target.closest(".box[data-k]"); if (g) pick(Number(g.dataset.k)); });

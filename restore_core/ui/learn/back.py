@@ -7,14 +7,12 @@ from typing import Any
 
 import gradio as gr
 
-
 from restore_core.images import to_8bit
 from restore_core.library import card
-from restore_core.methods import METHODS
 from restore_core.metrics import psnr
 from restore_core.samplers import SAMPLERS
 from restore_core.teaching.formulas import FORMULAS, Term
-from restore_core.teaching.scenes import SIDE, Scene, pose, settings_of
+from restore_core.teaching.scenes import METHODS, SIDE, Scene, pose, settings_of
 from restore_core.teaching.traces import Moment, noise_share, trace
 from restore_core.ui.learn import pictures
 from restore_core.ui.learn.component import Teaching, figure, formula, heading, teachers
@@ -61,8 +59,9 @@ class Back:
 
     def _run(self, scene: Scene, method: str, sampler: str, steps: int, eta: float, seed: int) -> Value:
         library = self.stage.desk.library
-        options = {"eta": eta} if any(o.key == "eta" for o in SAMPLERS[sampler].options) else {}
-        settings = settings_of(scene, library, method, sampler=sampler, steps=steps, seed=seed, spacing="log-snr", **options)
+        options = {"eta": eta} if _has_eta(sampler) else {}
+        asked = {"sampler": sampler, "steps": steps, "seed": seed, "spacing": "log-snr", **options}
+        settings = settings_of(scene, library, method, **asked)
         problem = pose(scene, library, settings)
         moments = trace(problem, settings)
         shares = [noise_share(problem, m.step.t) for m in moments] + [0.0]
@@ -74,7 +73,6 @@ class Back:
             "formulas": _formulas(moments),
             "clean": pictures.photo(scene.clean),
             "psnr": round(psnr(to_8bit(result), scene.clean).item(), 2),
-            "eta": bool(options),
         }
 
 
@@ -92,12 +90,12 @@ def _step(moment: Moment, k: int, total: int, shares: list[float]) -> Value:
 
 
 def _term(term: Term) -> Value:
-    noisy = term.role in ("noise", "fresh")
+    draw = pictures.noise if term.role in ("noise", "fresh") else pictures.state
     return {
         "role": term.role,
         "name": ROLES[term.role],
         "c": round(term.coefficient, 4),
-        "src": None if term.role == "anchor" else pictures.noise(term.picture) if noisy else pictures.state(term.picture),
+        "src": None if term.role == "anchor" else draw(term.picture),
         "pixel": [round(v, 4) for v in term.picture[0, :, *PIXEL].tolist()],
     }
 
@@ -107,11 +105,13 @@ def _words(moment: Moment, k: int, total: int, shares: list[float]) -> str:
     if shares[k + 1] == 0:
         return f"Step {k + 1} of {total}, the last: no noise may be left, so the guess itself is the result."
     roles = {term.role: term for term in moment.formula.terms}
-    told = f"Step {k + 1} of {total}: the noise falls from {100 * shares[k]:.0f} % to {100 * shares[k + 1]:.0f} % of what it was."
+    before, after = (f"{100 * share:.0f} %" for share in shares[k : k + 2])
+    told = f"Step {k + 1} of {total}: the noise falls from {before} to {after} of what it was at the start."
     if "state" in roles:
         told += " The picture is moved a little towards the guess, and some of the noise found is taken out"
     else:
-        told += f" The new picture holds {100 * roles['guess'].coefficient:.0f} % of the guess, and noise of the old direction"
+        share = 100 * roles["guess"].coefficient
+        told += f" The new picture holds {share:.0f} % of the guess, and some of the noise that was found"
     if "fresh" in roles and roles["fresh"].coefficient > 0:
         return told + f"; fresh noise of strength {roles['fresh'].coefficient:.2f} is added."
     return told + "; no fresh noise is added, so the same start leads to the same end."
@@ -136,24 +136,39 @@ def fill(stage: Stage) -> tuple[Back, ...]:
     )  # fmt: skip
     with gr.Row(elem_classes=["learn-controls"]):
         method = gr.Radio(
-            [(card(key).title, key) for key in METHODS if _compact(key)], value="resshift", label="Method",
+            [(card(key).title, key) for key in METHODS], value="resshift", label="Method",
             elem_id="learn-back-method", elem_classes=["learn-radio"], scale=3, min_width=260,
         )  # fmt: skip
         sampler = gr.Dropdown(
-            SAMPLER_CHOICES, value="ddim", label="Way of stepping", elem_id="learn-back-sampler", scale=2, min_width=220
+            SAMPLER_CHOICES,
+            value="ddim",
+            label="Way of stepping",
+            elem_id="learn-back-sampler",
+            scale=2,
+            min_width=220,
         )
-        steps = gr.Slider(LEAST, MOST, 8, step=1, label="Steps", elem_id="learn-back-steps", scale=2, min_width=170)
-        eta = gr.Slider(0, 1, 1, step=0.05, label="Randomness (eta)", elem_id="learn-back-eta", scale=2, min_width=170)
-        seed = gr.Slider(1, 20, 1, step=1, label="Variation", elem_id="learn-back-seed", scale=2, min_width=150)
+        steps = gr.Slider(
+            LEAST, MOST, 8, step=1, label="Steps", elem_id="learn-back-steps", scale=2, min_width=170
+        )
+        eta = gr.Slider(
+            0, 1, 1, step=0.05, label="Eta: chance", elem_id="learn-back-eta", scale=2, min_width=170
+        )
+        seed = gr.Slider(
+            1, 20, 1, step=1, label="Variation", elem_id="learn-back-seed", scale=2, min_width=150
+        )
+    sampler.input(
+        lambda key: gr.update(interactive=_has_eta(key)), sampler, eta, queue=False, show_progress="hidden",
+        api_visibility="private",
+    )  # fmt: skip
     made = figure("back")
     law = formula("", "learn-back-law")
     teachers(TEACHING)
     return (Back(stage, (method, sampler, steps, eta, seed), made, (law,)),)
 
 
-def _compact(key: str) -> bool:
-    """Whether our own small weights can drive the method."""
-    return any(v.key == "compact-sr4" for v in card(key).variants)
+def _has_eta(sampler: str) -> bool:
+    """Whether the way of stepping draws noise at all."""
+    return any(option.key == "eta" for option in SAMPLERS[sampler].options)
 
 
 __all__ = ["Back", "fill"]

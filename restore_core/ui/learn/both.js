@@ -12,10 +12,12 @@ function draw() {
   const [x0, x1] = pad(Math.min(...xs), Math.max(...xs), 0.12), [y0, y1] = pad(Math.min(...ys), Math.max(...ys), 0.12);
   const nice = (low, high, step) => { const at = []; for (let v = Math.ceil(low / step) * step; v <= high; v += step) at.push(Number(v.toFixed(3))); return at; };
   const stepx = x1 - x0 > 4 ? 1 : 0.5, stepy = y1 - y0 > 0.15 ? 0.05 : y1 - y0 > 0.06 ? 0.02 : 0.01;
-  chart = plot($(".map"), { x: [x0, x1], y: [y1, y0], xticks: nice(x0, x1, stepx), yticks: nice(y0, y1, stepy),
+  chart = plot($(".map"), { W: 560, H: 300, x: [x0, x1], y: [y1, y0], xticks: nice(x0, x1, stepx), yticks: nice(y0, y1, stepy),
     xlabel: "truer: PSNR, dB →", ylabel: "↑ looks more like the photo: LPIPS" });
   const walk = found.means.map((p, k) => `${k ? "L" : "M"}${chart.px(p.psnr).toFixed(1)} ${chart.py(p.lpips).toFixed(1)}`).join("");
-  chart.move(`<path class="walk" d="${walk}"/>` + entries.map((e, k) =>
+  const named = [2, 4, found.means.length].map((n) => [n, found.means[n - 1]]).map(([n, p]) =>
+    `<text class="count" x="${chart.px(p.psnr) + 11}" y="${chart.py(p.lpips) + 4}">${n}</text>`).join("");
+  chart.move(`<path class="walk" d="${walk}"/>${named}` + entries.map((e, k) =>
     `<g class="point ${e.kind}" role="button" tabindex="0" data-k="${k}" aria-label="${e.label}: ${numbers(e)}"><title>${e.label}: ${numbers(e)}</title>${tags[e.kind](chart.px(e.psnr), chart.py(e.lpips))}</g>`).join(""));
 }
 
@@ -35,20 +37,21 @@ function average() {
   $(".words").textContent = n === 1 ? "One sample: one of the pictures that could have been."
     : `The mean of ${n} samples gains ${fixed(gain)} dB over a single one (theory for perfect samples: ${found.gains[n - 1].toFixed(2)}, never more than ${found.limit}), and agrees with the predictor to ${found.agree[n - 1]} dB.`;
   const shown = [["one sample", found.samples[0]], [n === 1 ? "the same" : `mean of ${n} samples`, p], ["predictor, one call", found.predictor], ["truth", { src: found.clean }]];
-  $(".quarters").innerHTML = shown.map(([label, e]) => `<figure><img src="${e.src}" alt="${label}"><figcaption><strong>${label}</strong>${e.psnr ? "<br>" + numbers(e) : ""}</figcaption></figure>`).join("");
+  $(".quarters").innerHTML = shown.map(([label, e]) => `<figure><span class="frame"><img src="${e.src}" alt="${label}"></span><figcaption><strong>${label}</strong>${e.psnr ? "<br>" + numbers(e) : ""}</figcaption></figure>`).join("");
   line();
 }
 
 const mean = (values) => values.reduce((sum, v) => sum + v, 0) / values.length;
 
 function line() {  // brightness along one row: samples, the mean of those averaged, predictor, truth
-  const n = Number(slider.value), r = Number(row.value), side = found.side, size = side * side;
+  const n = Number(slider.value), r = Number(row.value), { side } = found, size = side * side;
   const at = (picture) => Array.from(lumas.subarray(picture * size + r * side, picture * size + (r + 1) * side));
   const samples = found.samples.map((_, k) => at(k + 2)), xs = samples[0].map((_, i) => i);
   const middle = xs.map((i) => mean(samples.slice(0, n).map((s) => s[i])));
-  plot($(".profile svg"), { x: [0, side - 1], y: [0, 255], xticks: [0, 32, 64, 96, 127], yticks: [0, 128, 255], xlabel: "column", ylabel: "brightness",
+  plot($(".profile svg"), { W: 1000, H: 240, x: [0, side - 1], y: [0, 255], xticks: [0, 32, 64, 96, 127], yticks: [0, 128, 255], xlabel: "column", ylabel: "brightness",
     lines: [...samples.map((ys) => ({ name: "ghost", xs, ys })), { name: "truthline", xs, ys: at(0) }, { name: "predictor", xs, ys: at(1) }, { name: "mean", xs, ys: middle }] });
   $(".rowsays").textContent = r;
+  $(".quarters").style.setProperty("--row", `${100 * r / side}%`);
 }
 
 slider.addEventListener("input", average);

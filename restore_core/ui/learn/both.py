@@ -16,9 +16,8 @@ from restore_core.problem import Problem
 from restore_core.settings import Settings
 from restore_core.teaching.averages import LIMIT_DB, expected_gain, measured, running_means
 from restore_core.teaching.randomness import sampled
-from restore_core.teaching.scenes import Scene, pose, settings_of
+from restore_core.teaching.scenes import METHODS, Scene, pose, settings_of
 from restore_core.ui.learn import pictures
-from restore_core.ui.learn.chance import METHODS
 from restore_core.ui.learn.component import Teaching, figure, heading, teachers
 from restore_core.ui.learn.stage import Stage, Value
 
@@ -54,7 +53,9 @@ class Both:
 
     def _measure(self, scene: Scene, method: str, steps: int) -> Value:
         library = self.stage.desk.library
-        settings = settings_of(scene, library, method, sampler="multistep-sde", spacing="log-snr", steps=steps, seed=1)
+        settings = settings_of(
+            scene, library, method, sampler="multistep-sde", spacing="log-snr", steps=steps, seed=1
+        )
         problem = pose(scene, library, settings)
         samples = sampled(problem, settings, SAMPLES)
         means = running_means(samples)
@@ -102,7 +103,9 @@ def fill(stage: Stage) -> tuple[Both, ...]:
             [(card(key).title, key) for key in METHODS], value="dvsr", label="Method", elem_id="learn-both-method",
             elem_classes=["learn-radio"], scale=3, min_width=280,
         )  # fmt: skip
-        steps = gr.Slider(4, 32, 16, step=4, label="Steps", elem_id="learn-both-steps", scale=2, min_width=200)
+        steps = gr.Slider(
+            4, 32, 16, step=4, label="Steps", elem_id="learn-both-steps", scale=2, min_width=200
+        )
     made = figure("both")
     teachers(TEACHING)
     return (Both(stage, (method, steps), made),)

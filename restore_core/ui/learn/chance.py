@@ -13,15 +13,14 @@ from restore_core.library import card
 from restore_core.samplers import SAMPLERS
 from restore_core.teaching.convergence import REFERENCE, End, distance, flow
 from restore_core.teaching.randomness import Spread, spreads
-from restore_core.teaching.scenes import Scene, pose, settings_of
+from restore_core.teaching.scenes import METHODS, Scene, pose, settings_of
 from restore_core.ui.learn import pictures
 from restore_core.ui.learn.component import Teaching, figure, heading, teachers
 from restore_core.ui.learn.stage import Stage, Value
 
 ETAS, RUNS = (0.0, 0.5, 1.0), 4
 SHOWN_STEPS = (4, 15, 100)
-MEASURED = {"ddim": (4, 8, 15, 30, 100), "multistep": (4, 8, 15, 30), "heun": (4, 8, 15)}
-METHODS = ("dvsr", "sr3", "resshift", "irsde")
+MEASURED = {"ddim": (4, 15, 100), "multistep": (4, 8, 15, 30), "heun": (4, 8)}
 TEACHING = Teaching(
     ask="All the runs begin with the same noise. Where does the difference between two of them come from when eta is "
     "above 0? And when eta is 0, what decides which picture comes out?",
@@ -53,8 +52,12 @@ class Randomness:
 
     def _runs(self, scene: Scene, method: str, start: str, steps: int) -> Value:
         library = self.stage.desk.library
-        settings = settings_of(scene, library, method, sampler="multistep-sde", spacing="log-snr", steps=steps, seed=1)
-        found = list(spreads(pose(scene, library, settings), settings, ETAS, RUNS, same_start=start == "same"))
+        settings = settings_of(
+            scene, library, method, sampler="multistep-sde", spacing="log-snr", steps=steps, seed=1
+        )
+        found = list(
+            spreads(pose(scene, library, settings), settings, ETAS, RUNS, same_start=start == "same")
+        )
         top = max(spread.deviation.flatten().quantile(0.995).item() for spread in found)
         return {"etas": [_spread(s, top) for s in found], "top": round(255 * top, 1), "same": start == "same"}
 
@@ -136,7 +139,9 @@ def fill(stage: Stage) -> tuple[Randomness, Steps]:
             [("The same for all", "same"), ("Each its own", "own")], value="same", label="Starting noise",
             elem_id="learn-chance-start", elem_classes=["learn-radio"], scale=2, min_width=240,
         )  # fmt: skip
-        steps = gr.Slider(4, 32, 16, step=4, label="Steps", elem_id="learn-chance-steps", scale=2, min_width=200)
+        steps = gr.Slider(
+            4, 32, 16, step=4, label="Steps", elem_id="learn-chance-steps", scale=2, min_width=200
+        )
     dice = Randomness(stage, (method, start, steps), figure("randomness"))
     with gr.Row(elem_classes=["learn-controls"]):
         walked = _methods("learn-steps-method", "sr3")

@@ -17,7 +17,7 @@ from restore_core.ui.learn.stage import EXAMPLE_LABELS, EXAMPLES, TASK, Stage
 DAMAGES = [("Four times smaller", "sr4"), ("Blurred", "deblur"), ("Noisy", "denoise")]
 INTRO = (
     '<div class="learn-intro"><p>How a picture goes to noise and comes back: five short parts, each with something to '
-    "move. Everything is worked out here and now, on a picture of 128 pixels, by the networks of this program.</p></div>"
+    "move. All is worked out here and now, on a picture of 128 pixels, by the networks of this program.</p></div>"
 )
 QUICK = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
@@ -40,7 +40,9 @@ class Choice:
             made = self.stage.set_up(source or next(iter(EXAMPLE_LABELS)), damage)
         except Exception as error:
             return [gr.skip(), gr.skip(), widgets.text(sentence(error), "error")]
-        told = "" if source in EXAMPLE_LABELS or not source else "Your photo: the middle of it, as 128 pixels."
+        told = (
+            "" if source in EXAMPLE_LABELS or not source else "Your photo: the middle of it, as 128 pixels."
+        )
         return [source, made.key, widgets.text(told)]
 
     def pick(self, damage: str, event: gr.EventData) -> list[Any]:
@@ -71,6 +73,11 @@ def fill(stage: Stage) -> Choice:
             "Your own photo", file_types=None, elem_id="learn-upload", size="sm", scale=0, min_width=150
         )
         damage = gr.Radio(
-            DAMAGES, value=TASK, label="What happened to it", elem_id="learn-damage", elem_classes=["learn-radio"], scale=1
+            DAMAGES,
+            value=TASK,
+            label="What happened to it",
+            elem_id="learn-damage",
+            elem_classes=["learn-radio"],
+            scale=1,
         )
     return Choice(stage, examples, upload, damage, gr.State(None), gr.State(listed[0][0]), gr.State(""))

@@ -1,4 +1,4 @@
-"""How a part of the Learn tab reaches the page: an HTML component from NAME.html and NAME.js, and its box for teachers."""
+"""How a part of the Learn tab reaches the page: a component from NAME.html and NAME.js, and its box for teachers."""
 
 from __future__ import annotations
 

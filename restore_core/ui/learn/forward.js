@@ -1,6 +1,7 @@
 // x_t = a x0 + b y + s eps, calculated here from the numbers that were sent, so that dragging t is instant.
 const slider = $("input.t"), option = $(".option input"), centred = $(".centred"), N = 128 * 128 * 3;
 const contexts = Object.fromEntries(["a", "b", "s", "x"].map((k) => [k, $(`.term.${k} canvas`).getContext("2d")]));
+let outline = "";  // the clean photo's own histogram
 const BINS = 72, EDGE = 3, calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 let x0, eps, y, xt = new Float32Array(N), now = null, scene = null, charts, timer = 0, wanted = 0, known = {};
 
@@ -12,18 +13,9 @@ function paint(context, at) {  // at(i): the i-th value, 0 to 1
   context.putImageData(image, 0, 0);
 }
 
-function histogram(values, shift) {  // density over [-EDGE, EDGE]
-  const counts = new Float64Array(BINS), scale = BINS / (2 * EDGE);
-  for (let i = 0; i < N; i++) {
-    const bin = Math.floor((values[i] - (shift ? shift[i] : 0) * now.b + EDGE) * scale);
-    counts[Math.min(BINS - 1, Math.max(0, bin))] += scale / N;
-  }
-  return counts;
-}
-
 function drawHistogram(k) {
   const shift = centred.checked ? y : null, height = 1.1, chart = charts.histogram;
-  const counts = histogram(xt, shift), width = 2 * EDGE / BINS;
+  const counts = density(shift ? xt.map((v, i) => v - now.b * shift[i]) : xt, BINS, EDGE), width = 2 * EDGE / BINS;
   const mean = shift ? now.a * now.own.mean : now.family.mean[k];
   const std = shift ? Math.hypot(now.a * now.own.std, now.s) : now.family.std[k];
   let bars = "", bell = "", apart = 0;
@@ -35,10 +27,10 @@ function drawHistogram(k) {
     bars += `M${chart.px(from).toFixed(1)} ${top.toFixed(1)}H${chart.px(from + width).toFixed(1)}V${chart.py(0)}H${chart.px(from).toFixed(1)}Z`;
     bell += `${i ? "L" : "M"}${chart.px(middle).toFixed(1)} ${chart.py(Math.min(normal, height)).toFixed(1)}`;
   });
-  chart.move(`<path class="bars" d="${bars}"/><path class="bell" d="${bell}"/>`);
+  chart.move(`<path class="own" d="${outline}"/><path class="bars" d="${bars}"/><path class="bell" d="${bell}"/>`);
   const share = Math.max(0, Math.round(100 * (1 - apart)));
   element.dataset.bell = share;
-  $(".bell-says").innerHTML = `Values of all pixels, and the bell curve of the same mean (${fixed(mean)}) and spread (${fixed(std)}). They share <b>${share} %</b>.`;
+  $(".bell-says").innerHTML = `Values of all pixels, the clean photo's (thin line), and the bell curve of the same mean (${fixed(mean)}) and spread (${fixed(std)}). They share <b>${share} %</b>.`;
 }
 
 function show() {
@@ -81,6 +73,7 @@ function take(family, keep) {
       lines: [{ name: "zero", xs: [0, T], ys: [0, 0] }, { name: "snr", xs: ts, ys: family.snr }] }),
     histogram: plot($(".histogram"), { x: [-EDGE, EDGE], y: [0, 1.1], xticks: [-3, -2, -1, 0, 1, 2, 3], ylabel: "density", xlabel: "" }),
   };
+  outline = density(x0, BINS, EDGE).reduce((d, v, i) => `${d}${i ? "L" : "M"}${charts.histogram.px(-EDGE + (i + 0.5) * 2 * EDGE / BINS).toFixed(1)} ${charts.histogram.py(Math.min(v, 1.1)).toFixed(1)}`, "");
   $(".key .b").hidden = family.y === null;
   centred.closest("label").hidden = family.y === null;
   if (family.y === null) centred.checked = false;
@@ -93,11 +86,6 @@ function take(family, keep) {
     $(".option output").textContent = o.value;
   }
   show();
-}
-
-function moments(values) {
-  const mean = values.reduce((sum, v) => sum + v, 0) / N;
-  return { mean, std: Math.sqrt(values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / N) };
 }
 
 async function choose(key, noise) {

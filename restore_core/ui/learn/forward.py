@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 from torch import Tensor, zeros_like
@@ -70,10 +69,14 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "diffbir": Family(
         "DiffBIR", r"a_t=\sqrt{\bar\alpha_t},\quad y=0,\quad s_t=\sqrt{1-\bar\alpha_t}",
-        "DDPM again, in the latent space of Stable Diffusion. Shown here on pixels with its own schedule.", "none",
-        (0, 0.05, 0.1, 0.5, 0.999),
+        "DDPM again, with Stable Diffusion's schedule. The real one mixes latents; here, as in this "
+        "program's small version, pixels.", "none", (0, 0.05, 0.1, 0.5, 0.999),
     ),
 }  # fmt: skip
+LAW = (
+    r"x_t = \textcolor{#0072B2}{a_t}\,x_0 + \textcolor{#009E73}{b_t}\,y + \textcolor{#D55E00}{s_t}\,\varepsilon,"
+    r"\qquad b_t = 1 - a_t,\quad \varepsilon\sim\mathcal N(0,1)"
+)
 ANCHORS = {
     "none": "no anchor (y = 0)",
     "predicted": "first guess g",
@@ -140,15 +143,17 @@ def family(stage: Stage, key: object, name: str, noise: float | None) -> Value:
     return stage.worked_out("forward", key, (name, noise), work)
 
 
-def _posed(stage: Stage, chosen: Scene, name: str, noise: float | None) -> tuple[Process, Tensor, Option | None, float]:
+def _posed(
+    stage: Stage, chosen: Scene, name: str, noise: float | None
+) -> tuple[Process, Tensor, Option | None, float]:
     """The process and anchor that the method itself makes of the scene."""
-    if name in forward.WITHOUT_A_NETWORK:
-        return forward.WITHOUT_A_NETWORK[name](), zeros_like(chosen.clean), None, 0.0
+    if name == "ddpm":
+        return forward.ddpm(), zeros_like(chosen.clean), None, 0.0
     library = stage.desk.library
-    settings = settings_of(chosen, library, name, noise=noise)
+    option = next((o for o in card(name).options if o.key == "noise"), None)
+    settings = settings_of(chosen, library, name, noise=noise if option else None)
     problem = pose(chosen, library, settings)
-    option = next(o for o in card(name).options if o.key == "noise")
-    return problem.process, problem.anchor, option, settings.options["noise"]
+    return problem.process, problem.anchor, option, settings.options.get("noise", 0.0)
 
 
 def fill(stage: Stage) -> tuple[Forward, ...]:
@@ -159,20 +164,18 @@ def fill(stage: Stage) -> tuple[Forward, ...]:
         "there is at time t. Drag t and watch the mixture.",
     )  # fmt: skip
     with gr.Row(elem_id="learn-laws"):
-        formula(r"$$x_t = \textcolor{#0072B2}{a_t}\,x_0 + \textcolor{#009E73}{b_t}\,y + \textcolor{#D55E00}{s_t}\,"
-                r"\varepsilon,\qquad b_t = 1 - a_t,\quad \varepsilon\sim\mathcal N(0,1)$$", "learn-one-formula")  # fmt: skip
+        formula(f"$${LAW}$$", "learn-one-formula")
         for key, found in FAMILIES.items():
             formula(f"$${found.law}$$", f"learn-law-{key}")
 
     def curves(asked: object) -> Value:  # [scene, family, noise], from a browser
         scene, name, noise = asked if isinstance(asked, list) and len(asked) == 3 else ("", "", None)
+        known = str(name) if str(name) in FAMILIES else "ddpm"
         try:
-            return family(stage, scene, name if name in FAMILIES else "ddpm", None if noise is None else float(noise))
+            return family(stage, scene, known, None if noise is None else float(noise))
         except (RestoreError, TypeError, ValueError) as error:
             return {"error": str(error)}
 
     made = Forward(stage, figure("forward", server=[curves]))
     teachers(TEACHING)
     return (made,)
-
-

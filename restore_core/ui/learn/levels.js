@@ -1,13 +1,12 @@
 // Every answer is here already: 8 true levels under 8 told ones.
 const real = $("input.true"), said = $("input.told");
 let found = null, chart = null;
-const tint = (share) => `color-mix(in oklab, var(--heat1) ${Math.round(100 * share)}%, var(--heat0))`;
 
 function table() {
   const n = found.levels.length, cell = 40, left = 42, top = 22, all = found.psnr.flat();
   const low = Math.min(...all), high = Math.max(...all);
   const rows = found.psnr.map((row, i) => row.map((v, j) =>
-    `<rect class="cell" x="${left + j * cell}" y="${top + i * cell}" width="${cell - 1}" height="${cell - 1}" rx="4" style="fill:${tint((v - low) / (high - low))}" data-i="${i}" data-j="${j}"><title>true ${found.levels[i]}, told ${found.levels[j]}: ${v} dB</title></rect>`
+    `<rect class="cell" x="${left + j * cell}" y="${top + i * cell}" width="${cell - 1}" height="${cell - 1}" rx="4" fill="${heat((v - low) / (high - low))}" data-i="${i}" data-j="${j}"><title>true ${found.levels[i]}, told ${found.levels[j]}: ${v} dB</title></rect>`
     + (v === Math.max(...row) ? `<circle class="best" cx="${left + (j + 0.5) * cell}" cy="${top + (i + 0.5) * cell}" r="5"/>` : "")).join("")).join("");
   const names = found.levels.map((v, k) => `<text x="${left + (k + 0.5) * cell}" y="14" text-anchor="middle">${v}</text><text x="${left - 6}" y="${top + (k + 0.5) * cell + 4}" text-anchor="end">${v}</text>`).join("");
   $("svg").setAttribute("viewBox", `0 0 ${left + n * cell} ${top + n * cell}`);

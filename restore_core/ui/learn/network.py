@@ -20,7 +20,7 @@ from restore_core.ui.learn import pictures
 from restore_core.ui.learn.component import Teaching, figure, heading, teachers
 from restore_core.ui.learn.stage import Stage, Value
 
-LEVEL = 0.3  # of the noise on the picture that runs through the diagram
+LEVEL = 0.1  # of the noise on the picture that runs through the diagram
 ROLES = {
     "head": "first layer: pixels, two by two, to channels",
     "down": "blocks on the way down",

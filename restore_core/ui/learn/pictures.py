@@ -14,7 +14,13 @@ from restore_core.methods.compact import to_image
 
 QUALITY, NOISE_QUALITY = 88, 76
 SIGMAS = 3.0  # noise is shown grey at 0, black and white at this many deviations
-HEAT = ((0.0, (6, 6, 20)), (0.3, (92, 22, 110)), (0.6, (205, 65, 76)), (0.82, (249, 150, 40)), (1.0, (252, 252, 190)))
+HEAT = (
+    (0.0, (6, 6, 20)),
+    (0.3, (92, 22, 110)),
+    (0.6, (205, 65, 76)),
+    (0.82, (249, 150, 40)),
+    (1.0, (252, 252, 190)),
+)
 
 
 def photo(image: Tensor) -> str:

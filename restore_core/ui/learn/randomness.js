@@ -21,9 +21,9 @@ $(".play").addEventListener("click", () => {
 once((value) => {
   found = value;
   $(".thirds").innerHTML = found.etas.map((one) =>
-    `<figure><b>eta ${one.eta}</b><img class="run" alt="A run with eta ${one.eta}"><img src="${one.map}" alt="How far the four runs with eta ${one.eta} part at each pixel: ${one.grey} grey levels on average"><figcaption>spread <strong>${fixed(one.grey, 1)}</strong> grey levels</figcaption></figure>`).join("");
+    `<figure><b>eta ${one.eta}</b><div class="pair"><img class="run" alt="A run with eta ${one.eta}"><img src="${one.map}" alt="How far the four runs with eta ${one.eta} part at each pixel: ${one.grey} grey levels on average"></div><figcaption>spread <strong>${fixed(one.grey, 1)}</strong> grey levels</figcaption></figure>`).join("");
   slider.max = found.etas[0].runs.length;
   const start = found.same ? "All runs begin with the same noise." : "Each run begins with noise of its own.";
-  $(".words").textContent = `${start} Below each: how far its four runs part at each pixel, black 0, brightest ${found.top} grey levels or more.`;
+  $(".words").textContent = `${start} Beside each: how far its four runs part at each pixel, black 0, brightest ${found.top} grey levels or more.`;
   show();
 });

@@ -69,10 +69,14 @@ class Stage:
             return self.set_up(next(iter(EXAMPLE_LABELS)), TASK)
         found = self.scenes.find(str(key))
         if found is None:
-            raise SettingsError("This picture is no longer here: others took its place. Choose it again above.")
+            raise SettingsError(
+                "This picture is no longer here: others took its place. Choose it again above."
+            )
         return found
 
-    def worked_out(self, part: str, key: object, asked: tuple[Hashable, ...], work: Callable[[Scene], Value]) -> Value:
+    def worked_out(
+        self, part: str, key: object, asked: tuple[Hashable, ...], work: Callable[[Scene], Value]
+    ) -> Value:
         """`work` on the scene, or what it gave the last time. It has the device to itself."""
         chosen = self.scene(key)
         full = (part, chosen.key, asked)
