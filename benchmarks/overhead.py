@@ -24,12 +24,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from restore_core import devices, job
 from restore_core.engine import finish, restore, times_of
-from restore_core.export import data_uri
 from restore_core.images import Photo
 from restore_core.library import Library, card
 from restore_core.methods import METHODS
 from restore_core.problem import Problem
 from restore_core.settings import Settings
+from restore_core.ui import film
 from restore_core.ui.streaming import RATE, Stream, Turns
 
 
@@ -128,9 +128,10 @@ def watched(work: job.Job, library: Library, rate: float) -> None:
     """The job as the page runs it: sampling in the worker, pictures encoded by the reader."""
     frames = lambda stop, tile: job.run(work, library, stop=stop)  # noqa: E731
     for news in Stream(frames, work.settings, Turns(), rate=rate).start().news():
-        for shot in (news.latest, *news.thumbnails) if rate else ():
-            if shot is not None:
-                data_uri(shot.noisy), data_uri(shot.guess)
+        if news.latest is not None:
+            film.picture(news.latest)
+        for k, shot in enumerate(news.thumbnails):
+            film.thumbnail(shot, k)
 
 
 if __name__ == "__main__":
