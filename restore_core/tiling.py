@@ -134,10 +134,14 @@ class Pieces:
                     raise
             memory.let_go(x.device)
 
+    def splits(self, x: Tensor) -> bool:
+        """Whether x goes in more than one window, as far as is known by now."""
+        return 0 < self.tile < max(x.shape[-2:])
+
     def _run(
         self, network: Callable[[Tensor, Mapping[str, Tensor]], Tensor], x: Tensor, cond: Mapping[str, Tensor]
     ) -> Tensor:
-        if not 0 < self.tile < max(x.shape[-2:]):
+        if not self.splits(x):
             return network(x, cond)
         overlap = min(self.overlap, self.tile // 2)
         return tiled(

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from restore_core import guidance
 from restore_core.devices import autocast
@@ -28,6 +29,7 @@ from restore_core.methods.compact import to_signed
 from restore_core.methods.latent import preview
 from restore_core.methods.prompting import CONTEXT, classifier_free, growing
 from restore_core.networks.layers import pad_to_multiple
+from restore_core.networks.shared_norms import SharedNorms
 from restore_core.networks.stable_diffusion import Autoencoder, StableDiffusion, TextEncoder
 from restore_core.problem import Problem
 from restore_core.processes import VariancePreserving
@@ -43,7 +45,10 @@ LARGEST = 128  # latent pixels of a window's side, twice the squares that the ne
 
 
 class Autoencoding:
-    """Pictures (1, 3, H, W) in [-1, 1] <-> latents, in windows that fit; sides divide by 8 times the factor."""
+    """Pictures (1, 3, H, W) in [-1, 1] <-> latents, in windows that fit and share their norms.
+
+    Sides divide by 8 times the factor.
+    """
 
     def __init__(self, autoencoder: Autoencoder, settings: Settings, device: torch.device):
         self.network, self.precision, self.factor = autoencoder, settings.precision, autoencoder.factor
@@ -63,12 +68,12 @@ class Autoencoding:
             with autocast(picture.device, self.precision):
                 return self.network.encode(cond["picture"]).float()
 
-        return self.encoder(network, place, {"picture": picture})
+        return _in_windows(self.encoder, network, place, {"picture": picture})
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """The picture of a latent, about [-1, 1]."""
-        return self.decoder(lambda part, _: self._decode(part), z, {})
+        return _in_windows(self.decoder, lambda part, _: self._decode(part), z, {})
 
     def _decode(self, z: Tensor) -> Tensor:
         with autocast(z.device, self.precision):
@@ -92,6 +97,24 @@ class Autoencoding:
                 self._decode, z[..., rows, columns], target[..., y, x], weight[..., y, x] * near
             )
         return total
+
+
+Part = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
+
+
+def _in_windows(pieces: Pieces, network: Part, x: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
+    """network(x, cond), whole where it fits; else twice in windows, the second time with the norms of all of them."""
+    norms = SharedNorms()
+
+    def under(mode: Callable[[], TorchFunctionMode]) -> Part:
+        def part(x: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
+            with mode():
+                return network(x, cond)
+
+        return part
+
+    found = pieces(under(norms.measure), x, cond)
+    return pieces(under(norms.apply), x, cond) if pieces.splits(x) else found
 
 
 def read_prompts(text: TextEncoder, prompts: tuple[str, str], device: torch.device) -> Tensor:

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from golden_cases.compare import assert_close, assert_same_keys, fill, given, procedural
 from restore_core.checkpoints import match
+from restore_core.methods.diffbir_latent import Autoencoding
 from restore_core.networks import clip_tokens, rrdbnet, scunet, stable_diffusion, swinir
+from restore_core.settings import Settings
 
 Meta = Mapping[str, Any]
 Outputs = Mapping[str, np.ndarray]
@@ -109,6 +111,32 @@ def autoencoder(meta: Meta, outputs: Outputs) -> None:
     _close(decoded[..., ::every, ::every], outputs, meta, "decoded")
     if "decoded_stats" in outputs:
         _close(_stats(decoded), outputs, meta, "decoded_stats")
+    if "tile" in meta:
+        _in_windows(network, meta, outputs, inputs, mean, decoded)
+
+
+MARGINS = {"encoder": 32, "decoder": 11}  # around the published tiles, in pixels and in latent pixels
+
+
+def _in_windows(
+    network: stable_diffusion.Autoencoder, meta: Meta, outputs: Outputs, inputs: Mapping[str, Tensor],
+    mean: Tensor, decoded: Tensor,
+) -> None:  # fmt: skip
+    """The published tiles' norms leave out what their means differ by, so their numbers are no aim: ours, of the same
+    size, have to come nearer to the whole picture's."""
+    coding = Autoencoding(network, Settings("diffbir", "", "", 1, precision="float32"), mean.device)
+    side = {which: meta["tile"][which] + 2 * margin for which, margin in MARGINS.items()}
+    coding.encoder.tile, coding.encoder.overlap = side["encoder"] // network.factor, 2 * MARGINS["encoder"] // 8
+    coding.decoder.tile, coding.decoder.overlap = side["decoder"], 2 * MARGINS["decoder"]
+    found = coding.encode(inputs["x"]) / stable_diffusion.SCALE
+    assert (found - mean).abs().mean() < _distance(outputs["tiled_mean"], mean)
+    every = meta.get("subsample", 1)
+    found, whole = (x[..., ::every, ::every] for x in (coding.decode(stable_diffusion.SCALE * inputs["z"]), decoded))
+    assert (found - whole).abs().mean() < _distance(outputs["tiled_decoded"], whole)
+
+
+def _distance(published: np.ndarray, whole: Tensor) -> Tensor:
+    return (torch.from_numpy(published) - whole).abs().mean()
 
 
 @torch.no_grad()
