@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from restore_core.engine import Frame, times_of
+from restore_core.export import beside, encode_jpeg
+from restore_core.images import shrink_to, to_uint8
 from restore_core.processes import Process
 from restore_core.settings import Settings
+
+FRAMES = 96  # of a film: four seconds at 24 a second
+MOMENTS = 24  # of a report
+SIDE = 480  # pixels of their long side
 
 
 def caption(frame: Frame) -> str:
@@ -52,4 +59,36 @@ def chosen_frames(first: Frame, settings: Settings, count: int) -> frozenset[int
     return frozenset([*chosen, *((sample + 2) * len(times) - 1 for sample in ends)])
 
 
-__all__ = ["caption", "chosen_frames", "noise_share", "spread_evenly"]
+class Recorder:
+    """Keeps the chosen moments of a run as small pictures: enough for a film and a report."""
+
+    def __init__(self, settings: Settings, *, frames: int = FRAMES, side: int = SIDE):
+        self.settings, self.frames, self.side = settings, frames, side
+        self._chosen: frozenset[int] | None = None
+        self._kept: list[dict[str, Any]] = []
+
+    def take(self, frame: Frame) -> None:
+        """Look at a frame; only the chosen ones are decoded."""
+        if self._chosen is None:
+            self._chosen = chosen_frames(frame, self.settings, self.frames)
+        if frame.index in self._chosen or frame.done:
+            pictures = {"noisy": self._small(frame.image), "guess": self._small(frame.estimate)}
+            self._kept.append(pictures | {"caption": caption(frame)})
+        if frame.done and frame.samples > 1:
+            self._kept[-1]["guess"] = self._small(frame.result)  # the mean is what was asked for
+
+    def film(self, shown: Sequence[str] = ("noisy", "guess")) -> list[np.ndarray]:
+        """Frames (H, W, 3) uint8, the pictures named in `shown` side by side."""
+        return [beside([kept[name] for name in shown]) for kept in self._kept]
+
+    def moments(self, count: int = MOMENTS) -> list[tuple[bytes, str]]:
+        """At most `count` of them, noisy beside guess, as JPEG with their captions."""
+        chosen = spread_evenly(range(len(self._kept)), count)
+        film = self.film()
+        return [(encode_jpeg(film[k], 82), self._kept[k]["caption"]) for k in chosen]
+
+    def _small(self, image: Tensor) -> np.ndarray:
+        return to_uint8(shrink_to(image.cpu(), self.side))
+
+
+__all__ = ["Recorder", "caption", "chosen_frames", "noise_share", "spread_evenly"]

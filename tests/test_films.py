@@ -15,7 +15,7 @@ from PIL import Image, ImageSequence
 
 from restore_core import export, images
 from restore_core.errors import ImageError
-from restore_core.export import Cell, FrameFolder, Measured, Reel
+from restore_core.export import Cell, FrameFolder, Measured
 from restore_core.export.page import ticks
 
 
@@ -38,13 +38,6 @@ def test_frames_are_numbered(tmp_path: Path) -> None:
         FrameFolder(tmp_path / "file" / "film")
     with pytest.raises(ImageError, match="Name it"):
         FrameFolder(tmp_path, suffix=".bmp")
-
-
-def test_a_reel_holds_small_pictures_side_by_side() -> None:
-    reel = Reel(side=30)
-    reel.add(smooth(60, 90), smooth(60, 90, 0.5))
-    assert reel.frames[0].shape == (20, 30 + 6 + 30, 3)
-    assert np.array_equal(reel.frames[0][:, :30], images.to_uint8(images.shrink_to(smooth(60, 90), 30)))
 
 
 def test_gif_shows_every_frame_in_order(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--seed", default="0", help="of all that name none of their own")
     p.add_argument("--clean", type=Path, metavar="FILE", help="the picture that the photo was made from")
     p.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="pictures, sheet, settings, report")
+    options.add_models(p)
     p.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the best there is")
     p.add_argument("--max-pixels", default=images.MAX_PIXELS, help="largest photo that is opened")
     p.add_argument("--json", action="store_true", help="print one JSON object about the runs")
@@ -38,6 +39,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _compare(asked: argparse.Namespace) -> int:
+    options.use_models(asked)
     library, limit = Library(asked.device), options.whole("--max-pixels", asked.max_pixels)
     photo = images.load(asked.input, max_pixels=limit)
     clean = None if asked.clean is None else images.load(asked.clean, max_pixels=limit)

@@ -6,12 +6,13 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from restore_core import export, images, job
+from restore_core import export, images, invention, job
 from restore_core.checkpoints.catalogue import COMPACT
 from restore_core.commands import options
 from restore_core.engine import Frame
@@ -19,6 +20,10 @@ from restore_core.errors import SettingsError
 from restore_core.export import FrameFolder
 from restore_core.library import Library
 from restore_core.methods import METHODS
+from restore_core.moments import Recorder
+
+SHOWN = {"both": ("noisy", "guess"), "noisy": ("noisy",), "guess": ("guess",)}  # --film-shows
+REPORTED = 1024  # pixels of a picture's long side in a report
 
 
 def add_parser(commands: Any) -> None:
@@ -31,6 +36,10 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--preset", default="2", help="0 (most faithful) to 4 (most vivid), or paper: as the authors ran it")
     options.add_expert(p)
     p.add_argument("--frames", type=Path, metavar="DIR", help="write the film there: x_t/ and guess/, one JPEG a step")
+    p.add_argument("--film", type=Path, metavar="FILE", help=".gif or .mp4: the run in about four seconds")
+    p.add_argument("--film-shows", default="both", choices=tuple(SHOWN), help="noisy x_t, the guess, or both beside")
+    p.add_argument("--report", type=Path, metavar="FILE", help=".html: pictures, film and settings on one page")
+    p.add_argument("--spread", type=Path, metavar="FILE", help="with --samples: a map of what was invented")
     p.add_argument("--like", type=Path, metavar="FILE", help="repeat the run that made this result")
     p.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the best there is")
     options.add_models(p)
@@ -45,22 +54,66 @@ def _restore(asked: argparse.Namespace) -> int:
     photo = images.load(asked.input, max_pixels=options.whole("--max-pixels", asked.max_pixels))
     work = _job(asked, photo, library)
     output = asked.output or asked.input.with_name(f"{asked.input.stem}-{work.settings.method}.png")
-    export.check_writable(output)
-    films = [FrameFolder(asked.frames / kind) for kind in ("x_t", "guess")] if asked.frames else []
+    _check(asked, output, work)
+    folders = [FrameFolder(asked.frames / kind) for kind in ("x_t", "guess")] if asked.frames else []
+    recorder = Recorder(work.settings) if asked.film or asked.report else None
     last: Frame | None = None
     for last in _with_bar(job.run(work, library)):
-        for film, picture in zip(films, ("image", "estimate"), strict=False):
-            film.add(last.index, getattr(last, picture))
+        for folder, picture in zip(folders, ("image", "estimate"), strict=False):
+            folder.add(last.index, getattr(last, picture))
+        if recorder is not None:
+            recorder.take(last)
     assert last is not None
     record = work.record(library, last)
-    notes = export.save(last.result, output, like=photo, settings=record)
+    notes = list(export.save(last.result, output, like=photo, settings=record))
+    found = _spread(asked.spread, last, record)
+    notes += [found.sentence] if found else []
+    if recorder is not None:
+        _film_and_report(asked, recorder, work, last, record, notes)
     if asked.json:
-        print(json.dumps(record | {"output": str(output), "size": list(last.result.shape[-2:])}))
+        invented = {"invented": asdict(found)} if found else {}
+        print(json.dumps(record | {"output": str(output), "size": list(last.result.shape[-2:])} | invented))
     else:
         for sentence in filter(None, (*photo.notes, work.reason, *notes)):
             print(sentence, file=sys.stderr)
         print(f"{output}: {last.calls} network calls in {last.seconds:.1f} s", file=sys.stderr)
     return 0
+
+
+def _check(asked: argparse.Namespace, output: Path, work: job.Job) -> None:
+    """Whatever would fail after the run fails before it."""
+    export.check_writable(output)
+    if asked.film:
+        export.check_film(asked.film)
+    if asked.report:
+        export.check_folder_of(asked.report)
+    if asked.spread:
+        export.check_writable(asked.spread)
+        if work.settings.samples < 2:
+            invention.find(None, work.settings.samples)
+
+
+def _spread(path: Path | None, last: Frame, record: dict[str, Any]) -> invention.Finding | None:
+    if path is None or last.spread is None:
+        return None
+    export.save(invention.paint(last.spread.cpu()), path, settings=record)
+    return invention.find(last.spread, last.samples)
+
+
+def _film_and_report(
+    asked: argparse.Namespace, recorder: Recorder, work: job.Job, last: Frame, record: dict[str, Any], notes: list[str]
+) -> None:
+    if asked.film:
+        export.save_film(recorder.film(SHOWN[asked.film_shows]), asked.film)
+    if asked.report:
+        result = last.result.cpu()
+        before = images.resize(work.photo.rgb, result.shape[-2:]).clamp(0, 1)
+        pictures = [export.encode_jpeg(images.to_uint8(images.shrink_to(p, REPORTED)), 90) for p in (before, result)]
+        page = export.run_report(
+            record, before=pictures[0], after=pictures[1], moments=recorder.moments(), notes=notes,
+            facts=(("Time", f"{last.seconds:.1f} s"), ("Network calls", str(last.calls))),
+        )  # fmt: skip
+        export.save_report(page, asked.report)
 
 
 def _job(asked: argparse.Namespace, photo: images.Photo, library: Library) -> job.Job:

@@ -11,7 +11,6 @@
 
 from restore_core.export.films import (
     FrameFolder,
-    Reel,
     beside,
     check_film,
     save_film,
@@ -29,7 +28,6 @@ __all__ = [
     "Cell",
     "FrameFolder",
     "Measured",
-    "Reel",
     "beside",
     "cannot_write",
     "check_film",

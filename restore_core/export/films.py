@@ -1,6 +1,6 @@
 """Films of a restoration: numbered pictures, one GIF, one MP4, or everything in a zip.
 
-A frame is (H, W, 3) uint8; `Reel` makes such frames of a run's tensors and keeps no more than a film needs.
+A frame is (H, W, 3) uint8.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ from torch import Tensor
 from restore_core.errors import ImageError
 from restore_core.export.pictures import kind_of, save
 from restore_core.export.writing import cannot_write, check_folder_of, write_whole
-from restore_core.images import shrink_to, to_uint8
 
-SIDE = 480  # pixels of a film's long side
 LENGTH = 4.0  # seconds that a film aims at, without the hold
 FASTEST, SLOWEST = 0.04, 0.2  # seconds a frame
 HOLD = 1.5  # seconds more on the last frame
@@ -48,18 +46,6 @@ class FrameFolder:
         path = self.folder / f"frame-{index:05d}{self.suffix}"
         save(image, path, quality=self.quality)
         return path
-
-
-class Reel:
-    """Frames as they come, small, several pictures side by side in each."""
-
-    def __init__(self, side: int = SIDE) -> None:
-        self.side = side
-        self.frames: list[np.ndarray] = []
-
-    def add(self, *images: Tensor) -> None:
-        """One frame of one or more pictures (1, 3, H, W) in [0, 1]."""
-        self.frames.append(beside([to_uint8(shrink_to(image.cpu(), self.side)) for image in images]))
 
 
 def beside(pictures: Sequence[np.ndarray], gap: int = 6) -> np.ndarray:
