@@ -103,10 +103,12 @@ def _kind(point: Point, kinds: Sequence[str], usual: Mapping[str, Any]) -> str:
 
 
 def _in_words(flat: Mapping[str, Any], keys: Sequence[str], usual: Mapping[str, Any]) -> str:
-    told_keys = (
-        key for key in sorted(keys, key=_rank_of_key) if key not in usual or flat.get(key) != usual[key]
-    )
-    return ", ".join(part for key in told_keys if (part := said(key, flat.get(key))))
+    worth = [key for key in keys if key not in usual or flat.get(key) != usual[key]]
+    return ", ".join(part for key in sorted(worth, key=_rank_of_key) if (part := said(key, flat.get(key))))
+
+
+def _rank_of_key(key: str) -> int:
+    return IN_WORDS.index(key) if key in IN_WORDS else len(IN_WORDS)
 
 
 def _rank(
