@@ -19,7 +19,15 @@ from restore_core.export.films import (
     save_zip,
 )
 from restore_core.export.metadata import clean_exif, parse_settings, read_settings
-from restore_core.export.pictures import check_writable, data_uri, encode_jpeg, encode_png, kind_of, save
+from restore_core.export.pictures import (
+    check_writable,
+    data_uri,
+    encode_jpeg,
+    encode_png,
+    kind_of,
+    png_uri,
+    save,
+)
 from restore_core.export.report import Measured, run_report, runs_report, save_report
 from restore_core.export.sheet import Cell, contact_sheet
 from restore_core.export.writing import cannot_write, check_folder_of, save_json, write_whole
@@ -40,6 +48,7 @@ __all__ = [
     "encode_png",
     "kind_of",
     "parse_settings",
+    "png_uri",
     "read_settings",
     "run_report",
     "runs_report",

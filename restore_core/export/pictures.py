@@ -76,6 +76,11 @@ def encode_png(pixels: np.ndarray) -> bytes:
     return _pillow_bytes(pixels, "PNG", compress_level=4)
 
 
+def png_uri(pixels: np.ndarray) -> str:
+    """(H, W, 3 or 4) uint8 -> a PNG inside a URI, for what is drawn or lies over something else."""
+    return "data:image/png;base64," + base64.b64encode(encode_png(pixels)).decode("ascii")
+
+
 def data_uri(pixels: np.ndarray, quality: int = 80) -> str:
     """(H, W, 3) uint8 -> a JPEG inside a URI, for a page that shall fetch no file."""
     return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(pixels, quality)).decode("ascii")

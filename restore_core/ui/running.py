@@ -18,7 +18,7 @@ from restore_core.moments import caption
 from restore_core.ui import film
 from restore_core.ui.asking import Ask, duration, need_photo, word
 from restore_core.ui.desk import Desk, sentence
-from restore_core.ui.sessions import Run
+from restore_core.ui.sessions import Result, Run
 from restore_core.ui.streaming import RATE, SIDE, News, Stop, Stream
 
 SHOWN_AS_PNG = 4_000_000  # pixels; larger results are shown, not kept, as JPEG
@@ -77,7 +77,11 @@ def _restoration(desk: Desk, session: str, kept: Run, path: str, ask: Ask, live:
         desk.store.detach(session, stream)
     if stream.error is not None:
         raise stream.error
-    yield _ending(desk, session, kept, work, stream, ask)
+    ending = _ending(desk, session, kept, work, stream, ask)
+    if ending.outcome is not None and stream.last is not None:
+        found, record = ending.outcome, work.record(desk.library, stream.last)
+        kept.result = Result(path, ask.smaller, record, found.before, found.png, found.facts)
+    yield ending
 
 
 def _job(desk: Desk, path: str, ask: Ask) -> Job:

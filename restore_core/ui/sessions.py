@@ -7,7 +7,7 @@ import secrets
 import shutil
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,22 @@ TOTAL_BYTES = 2_000_000_000
 Moment = tuple[bytes, bytes]  # x_t and the guess as JPEG
 
 
+@dataclass(frozen=True)
+class Result:
+    """What a restoration ended with: enough to write it down, and to run it again.
+
+    source    the photo's file, and whether a `smaller` copy of it was restored
+    record    as job.Job.record makes it
+    """
+
+    source: str
+    smaller: bool
+    record: Mapping[str, Any]
+    before: Path
+    after: Path
+    facts: tuple[tuple[str, str], ...]
+
+
 @dataclass
 class Run:
     """One run's pictures. The id cannot be guessed, so knowing it is the right to look."""
@@ -30,6 +46,7 @@ class Run:
     moments: list[Moment] = field(default_factory=list)
     thumbnails: list[dict[str, Any]] = field(default_factory=list)
     bytes: int = 0
+    result: Result | None = None
 
 
 class SessionStore:
@@ -82,6 +99,12 @@ class SessionStore:
                     moments = runs[run_id].moments
                     return moments[number] if 0 <= number < len(moments) else None
         return None
+
+    def finished(self, session: str) -> Run | None:
+        """The session's newest run that has a result."""
+        with self._lock:
+            runs = list(self._sessions.get(session, {}).values())
+        return next((run for run in reversed(runs) if run.result is not None), None)
 
     def attach(self, session: str, stream: Stream) -> None:
         """Remember the session's running stream, so that it can be stopped; an older one is stopped."""
