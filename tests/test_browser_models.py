@@ -217,6 +217,7 @@ def test_missing_weights_lead_here_and_files_put_there_are_seen_at_once(models: 
     assert "S-Lab" in models.say("#estimate", "needs 2 files that are not here")
     page.click("#get-weights")
     models.say("#models-list .needed", "needs what is marked below")
+    page.wait_for_selector("#models-list .row.wanted >> nth=1")
     assert page.locator("#models-list .row.wanted").count() == 2
     models.shot("needed")
 
@@ -267,7 +268,7 @@ def test_the_list_fits_the_screen(chromium, place, width: int, height: int, sche
     watched.row("resshift/realsr-x4-v3")
     watched.page.locator("#models-list .group[open] .row details").first.evaluate("(d) => { d.open = true; }")
     watched.page.wait_for_timeout(300)
-    assert watched.page.evaluate(NARROW_ENOUGH)
+    assert watched.page.evaluate(NARROW_ENOUGH) and watched.page.evaluate("innerWidth") == width
     watched.shot(f"list-{width}-{scheme}")
     watched.context.close()
     assert watched.faults == []

@@ -16,7 +16,7 @@ from restore_core.ui.asking import Ask
 from restore_core.ui.desk import Desk
 from restore_core.ui.film import film
 from restore_core.ui.restoring import Tab
-from restore_core.ui.weighing import picker
+from restore_core.ui.weighing import get_button, picker
 
 EXAMPLES = Path(__file__).parent / "examples"
 TASK_CHOICES = [("I am not sure", "auto"), *((TASKS[key].label, key) for key in COMPACT)]
@@ -40,13 +40,14 @@ def fill(desk: Desk) -> Tab:
             preset = gr.Slider(0, 4, 2, step=1, label="Faithful to vivid", elem_id="preset")
             says = gr.HTML(widgets.preset_text(*PRESET_WORDS[2]), elem_id="preset-word", apply_default_css=False)
             estimate = gr.HTML(elem_id="estimate", apply_default_css=False)
+            get = get_button()
             with gr.Row(elem_id="press"):
                 run = gr.Button("Restore", variant="primary", elem_id="run", scale=3, min_width=140)
                 stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=90, interactive=False)
             message = widgets.announcement("message")
             method = gr.State("auto")
             method_tabs = _method_tabs()
-            weights = picker()
+            weights = picker(get)
             with gr.Accordion("More settings", open=False, elem_id="more"):
                 with gr.Row(elem_id="variation"):
                     seed = gr.Number(

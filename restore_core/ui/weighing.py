@@ -93,7 +93,12 @@ def counted(number: int) -> str:
     return f"{number:,} network call{'' if number == 1 else 's'}"
 
 
-def picker() -> Picker:
+def get_button() -> gr.Button:
+    """The button that leads to missing weights; it stands beside the sentence that tells of them."""
+    return gr.Button("Get the missing weights", elem_id="get-weights", elem_classes=AWAY)
+
+
+def picker(get: gr.Button) -> Picker:
     """Lay the components out; shown() fills them."""
     variant = gr.Dropdown(
         [], label="Weights", elem_id="variant", elem_classes=AWAY,
@@ -104,8 +109,7 @@ def picker() -> Picker:
         [("Fast", "fast"), ("As published", "paper")], value="fast", label="How to run it", elem_id="pace",
         elem_classes=AWAY,
     )  # fmt: skip
-    get = gr.Button("Get the missing weights", elem_id="get-weights", elem_classes=AWAY)
     return Picker(variant, note, pace, get, gr.State(None))
 
 
-__all__ = ["Picker", "counted", "offer_of", "picker"]
+__all__ = ["Picker", "counted", "get_button", "offer_of", "picker"]
