@@ -76,8 +76,8 @@ def test_the_page_receives_the_numbers_that_were_meant(stage: Stage, key: str):
     scene, eps = stage.scene(key), Noise(forward.NOISE_SEED)(stage.scene(key).clean)
     assert is_sendable(value) and value["side"] == 128
     assert torch.equal(numbers(value["x0"], torch.uint8) / 255, scene.clean)
-    assert torch.equal(numbers(value["noise"], torch.int8) / 32, pictures.quantised(eps))
-    assert (pictures.quantised(eps) - eps.clamp(-127 / 32, 127 / 32)).abs().max() <= 1 / 64
+    assert torch.equal(numbers(value["noise"], torch.int16) / pictures.UNITS, pictures.quantised(eps))
+    assert (pictures.quantised(eps) - eps).abs().max() <= 0.5 / pictures.UNITS
 
 
 @pytest.mark.parametrize("name", list(forward.FAMILIES))

@@ -127,7 +127,7 @@ once((value) => {
   const before = now?.family.key;
   scene = value.scene;
   x0 = Float32Array.from(bytes(value.x0), (v) => v / 127.5 - 1);
-  eps = Float32Array.from(new Int8Array(bytes(value.noise).buffer), (v) => v / 32);
+  eps = Float32Array.from(new Int16Array(bytes(value.noise).buffer), (v) => v / 4096);
   paint(contexts.a, (i) => (x0[i] + 1) / 2);
   paint(contexts.s, (i) => eps[i] / 6 + 0.5);
   known = { [[scene, "ddpm", null].join()]: value.family };

@@ -13,6 +13,7 @@ from restore_core.images import to_uint8
 from restore_core.methods.compact import to_image
 
 QUALITY, NOISE_QUALITY = 88, 76
+UNITS = 4096  # in which noise travels
 SIGMAS = 3.0  # noise is shown grey at 0, black and white at this many deviations
 HEAT = (
     (0.0, (6, 6, 20)),
@@ -57,14 +58,14 @@ def raw(image: Tensor) -> str:
 
 
 def raw_noise(eps: Tensor) -> str:
-    """(1, 3, H, W), |eps| < 4, in steps of 1/32 as H W 3 signed bytes, base64."""
-    steps = quantised(eps).mul(32).to(torch.int8)[0].permute(1, 2, 0).contiguous()
-    return base64.b64encode(steps.cpu().numpy().tobytes()).decode("ascii")
+    """(1, 3, H, W), |eps| < 8, in units of 1/UNITS as H W 3 little-endian int16, base64."""
+    steps = quantised(eps).mul(UNITS).to(torch.int16)[0].permute(1, 2, 0).contiguous()
+    return base64.b64encode(steps.cpu().numpy().astype("<i2").tobytes()).decode("ascii")
 
 
 def quantised(eps: Tensor) -> Tensor:
-    """eps as the page receives it: in steps of 1/32, at most 4 in size (which adds 8e-5 to the variance)."""
-    return eps.mul(32).round().clamp(-127, 127).div(32)
+    """eps as the page receives it."""
+    return eps.mul(UNITS).round().clamp(-32767, 32767).div(UNITS)
 
 
 def luma(images: Tensor) -> str:
