@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,7 @@ from restore_core.networks import clip_tokens, published, rrdbnet, scunet, stabl
 from restore_core.networks.stable_diffusion import AUTOENCODER, TEXT, UNET, StableDiffusion
 from restore_core.networks.swin import APART, SwinSizes, cyclic_mask
 
+GOLDEN = Path(__file__).parent / "golden"
 CONFIG = {"head_width": 16, "text_head_width": 16, "text_layers": 1}
 WIDTHS = (32, 32)
 
@@ -172,6 +174,59 @@ def test_every_published_file_is_told_by_its_keys():
     assert match.architecture_of(control_file()).key == "ir-controlnet"
 
 
+FULL = {
+    "sd21": ({"diffbir/sd21-base", "diffbir/sd21-base-zsnr"}, ("sd21_unet_full", "sd21_vae_full", "sd21_clip_full")),
+    "control": ({f"diffbir/{v}" for v in ("v2-1", "v2", "v1-general", "v1-face")}, ("v21_controlnet_full",)),
+    "swinir": ({f"diffbir/swinir-{n}" for n in ("realesrgan", "codeformer", "general-v1", "face")}, ("swinir_full",)),
+    "bsrnet": ({"diffbir/bsrnet"}, ("bsrnet_full",)),
+    "scunet": ({"diffbir/scunet-psnr"}, ("scunet_full",)),
+}
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_published_sizes_are_told_by_their_shapes_and_fit_without_memory(name: str):
+    keys, fixtures = FULL[name]
+    state: dict[str, Tensor] = {}
+    for fixture in fixtures:
+        listed = json.loads((GOLDEN / f"diffbir_{fixture}.json").read_text())["tensors"]
+        state |= {key: torch.empty(shape, device="meta") for key, shape, _ in listed}
+    assert {record.key for record in match.candidates(state)} == keys
+    record = catalogue.record(sorted(keys)[0])
+    match.expect(record, state)
+    match.compare(match.blank(state, record.config).state_dict(), match.network_of(state))
+
+
+def test_every_published_file_of_the_specification_has_a_record():
+    named = {name for record in RECORDS for place in (record.source, *record.mirrors) for name in place.names}
+    assert named >= {
+        "DiffBIR_v2.1.pt", "v2.pth", "v1_general.pth", "v1_face.pth", "sd2.1-base-zsnr-laionaes5.ckpt",
+        "realesrgan_s4_swinir_100k.pth", "codeformer_swinir.ckpt", "general_swinir_v1.ckpt", "face_swinir_v1.ckpt",
+        "general_full_v1.ckpt", "v2-1_512-ema-pruned.safetensors", "BSRNet.pth", "scunet_color_real_psnr.pth",
+    }  # fmt: skip
+
+
+# --- precision --------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_half_precision_stays_near_single():
+    base, control = match.build(base_file(), CONFIG), match.build(control_file(), CONFIG)
+    x, context = torch.randn(1, 4, 8, 8), torch.randn(1, 77, 16)
+
+    def run() -> Tensor:
+        controls = control(x, 500.0, context, x, 0.5)
+        assert len(controls) == 5
+        return base.autoencoder.decode(base.autoencoder.encode(torch.rand_like(whole)) + base.unet(x, 500.0, context))
+
+    whole = torch.rand(1, 3, 16, 16)
+    torch.manual_seed(1)
+    single = run()
+    torch.manual_seed(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = run().float()
+    assert half.isfinite().all() and (half - single).abs().mean() < 0.1 * single.abs().mean()
+
+
 # --- what belongs together --------------------------------------------------------------------------------------
 
 
@@ -290,6 +345,16 @@ def test_a_cleaner_takes_any_size(name: str, size: tuple[int, int]):
     scale = 4 if name == "rrdbnet" else 1
     out = network(torch.rand(2, 3, *size))
     assert out.shape == (2, 3, scale * size[0], scale * size[1]) and out.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["swinir", "rrdbnet", "scunet"])
+@torch.no_grad()
+def test_a_cleaner_in_half_precision_stays_near_single(name: str):
+    network, x = _cleaners()[name].eval(), torch.rand(1, 3, 64, 64)
+    single = network(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = network(x).float()
+    assert (half - single).abs().mean() < 0.05 * single.abs().mean()
 
 
 @pytest.mark.parametrize("name", ["swinir", "scunet"])
