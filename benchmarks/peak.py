@@ -36,6 +36,11 @@ class Live(TorchDispatchMode):
                 self._count(leaf, known)
         return result
 
+    def lap(self) -> int:
+        """The peak since the last lap, which becomes what is live now."""
+        peak, self.peak = self.peak, self.now
+        return peak
+
     def _count(self, tensor: Tensor, known: set[int]) -> None:
         key, size = tensor.untyped_storage()._cdata, tensor.untyped_storage().nbytes()
         if key not in self._held:

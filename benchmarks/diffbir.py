@@ -1,0 +1,208 @@
+"""What DiffBIR costs, stage by stage, and what its guidance does. Random weights: cost does not depend on them.
+
+    python -m benchmarks.diffbir shapes               published sizes: parameters, FLOPs, live bytes, without computing
+    python -m benchmarks.diffbir seconds [--full]     one call of each stage, timed; --full needs 8 GB and minutes
+    python -m benchmarks.diffbir memory               peak of live bytes over the picture's size, stage by stage, tiny
+    python -m benchmarks.diffbir guidance FOLDER      compact variant: PSNR and LPIPS over the guidance scale
+
+`memory` runs whole restorations in pieces that fit into STEPBACK_MEMORY (here 1 GB, if nothing else is said): what
+grows with the picture then is the picture itself, its latent and the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.diffbir_models import FULL, TINY, Networks, build
+from benchmarks.peak import Live, peak_bytes
+from restore_core import devices
+from restore_core.checkpoints import catalogue
+from restore_core.degradations import TASKS
+from restore_core.degradations.realworld import RECIPES, draw
+from restore_core.engine import Frame, finish, restore
+from restore_core.evaluation import Pair, Table, as_table, pairs
+from restore_core.images import resize
+from restore_core.library import Library
+from restore_core.methods.cleaning import clean
+from restore_core.methods.diffbir import DiffBIR
+from restore_core.methods.diffbir_latent import pose_latent
+from restore_core.methods.diffbir_weights import process_of, truncated
+
+VARIANT, STEPS, CFG = "v2-1-photo", 10, 8.0
+SCALES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+Stage = Callable[[], object]
+
+
+def stages(networks: Networks, side: int, rows: int = 2) -> Mapping[str, tuple[Stage, int]]:
+    """Of each: one call for a square picture of `side`, and how many calls a run of STEPS guided steps makes."""
+    device = next(networks.control.parameters()).device
+    width = networks.base.text.network.config.hidden_size
+    x = torch.zeros(1, 3, side, side, device=device)
+    z = torch.zeros(1, 4, side // 8, side // 8, device=device)
+    pair, text = z.expand(rows, -1, -1, -1), torch.zeros(rows, 77, width, device=device)
+    ids = torch.zeros(2, 77, dtype=torch.int64, device=device)
+    base, control = networks.base, networks.control
+    quarter = x[..., : side // 4, : side // 4]
+    return {
+        "clean, SwinIR": (lambda: networks.cleaners["swinir"](x), 1),
+        "clean, BSRNet x4": (lambda: networks.cleaners["bsrnet"](quarter), 1),
+        "clean, SCUNet": (lambda: networks.cleaners["scunet"](x), 1),
+        "read the prompts": (lambda: base.text(ids), 1),
+        "encode": (lambda: base.autoencoder.encode(x), 1),
+        f"control + U-Net, {rows} prompts": (
+            lambda: base.unet(pair, 500.0, text, control(pair, 500.0, text, pair)), STEPS,
+        ),
+        "decode": (lambda: base.autoencoder.decode(z), 1),
+    }  # fmt: skip
+
+
+def shapes(sides: tuple[int, ...] = (512, 1024, 2048)) -> Iterator[str]:
+    """Published sizes on the meta device."""
+    networks = build(FULL, torch.device("meta"))
+    yield "| stage | calls | " + " | ".join(f"{s} px: TFLOP a call, live GB" for s in sides) + " |"
+    yield "|---|---|" + "---|" * len(sides)
+    found = [stages(networks, side) for side in sides]
+    for name in found[0]:
+        cells = [f"{_flops(of[name][0]) / 1e12:.3g}, {peak_bytes(of[name][0]) / 1e9:.2f}" for of in found]
+        yield f"| {name} | {found[0][name][1]} | " + " | ".join(cells) + " |"
+
+
+@torch.no_grad()
+def _flops(run: Stage) -> int:
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+@torch.no_grad()
+def seconds(networks: Networks, side: int, rounds: int) -> Iterator[str]:
+    """One call of each stage: the fastest of `rounds`."""
+    device = next(networks.control.parameters()).device
+    yield "| stage | calls | s a call | s a run |"
+    yield "|---|---|---|---|"
+    for name, (run, calls) in stages(networks, side).items():
+        taken = min(_timed(run, device) for _ in range(rounds))
+        yield f"| {name} | {calls} | {taken:.3f} | {taken * calls:.2f} |"
+
+
+def _timed(run: Stage, device: torch.device) -> float:
+    began = time.perf_counter()
+    run()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - began
+
+
+def memory(networks: Networks, sides: tuple[int, ...]) -> Iterator[str]:
+    """Peak of live bytes in each stage of one restoration, all that the run then holds included."""
+    yield "| side, px | clean | encode, pose | control + U-Net, a step | decode | picture and result | s |"
+    yield "|---|---|---|---|---|---|---|"
+    for side in sides:
+        began = time.perf_counter()
+        cells = [f"{peak / 2**20:.0f} MB" for peak in peaks(networks, side)]
+        held = 2 * 3 * 4 * side**2 / 2**20
+        yield f"| {side} | {' | '.join(cells)} | {held:.0f} MB | {time.perf_counter() - began:.0f} |"
+
+
+def peaks(networks: Networks, side: int) -> Iterator[int]:
+    """Of the four stages, in the order of a run."""
+    ask = DiffBIR.card.settings(VARIANT, steps=1, cfg=CFG)
+    control = catalogue.record("diffbir/v2-1").config
+    process = process_of(control)
+    text = torch.zeros(2, 77, networks.base.text.network.config.hidden_size)
+    with Live() as live:
+        image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+        cleaned = clean(networks.cleaners["swinir"], image, 1, ask)
+        yield live.lap()
+        problem = pose_latent(
+            networks.base, networks.control, cleaned, (side, side), text, process, control["predicts"], ask,
+            times=truncated(process), condition_noise=torch.randn_like,
+        )  # fmt: skip
+        yield live.lap()
+        frames = restore(problem, ask)
+        next(frames)
+        yield live.lap()
+        for frame in frames:
+            result = frame.result
+        del result
+        yield live.lap()
+
+
+def damaged(folder: Path, damage: str, seed: int = 0) -> Iterator[Pair]:
+    """By a task's standard damage, or by a random chain of the blind methods, its result at the clean size."""
+    if damage in TASKS:
+        yield from pairs(folder, TASKS[damage], {}, seed)
+        return
+    for k, pair in enumerate(pairs(folder, TASKS["denoise"], {}, seed)):
+        hurt = draw(damage, seed + k)(pair.clean)
+        yield Pair(pair.name, pair.clean, resize(hurt, pair.clean.shape[-2:]).clamp(0, 1))
+
+
+def guidance(
+    folder: Path, damage: str, weights: str, limit: int | None, changes: Mapping[str, object]
+) -> Iterator[str]:
+    """After each picture the table so far: input, then every scale; the seeds are the pictures' numbers."""
+    table, library = Table(), Library()
+    for k, pair in enumerate(damaged(folder, damage)):
+        if limit is not None and k >= limit:
+            break
+        table.add("input", pair, pair.enlarged)
+        for scale in SCALES:
+            last = _guided(library, pair, weights, {**changes, "guidance": scale, "seed": k})
+            table.add(f"guidance {scale:g}", pair, last.result, last.seconds, last.calls)
+        yield as_table(table.scores())
+
+
+def _guided(library: Library, pair: Pair, weights: str, changes: Mapping[str, object]) -> Frame:
+    ask = DiffBIR.card.settings(f"compact-{weights}", precision=library.precision, **changes)
+    problem = library.method("diffbir", ask.variant).pose(pair.degraded.to(library.device), ask)
+    return finish(restore(problem, ask))
+
+
+def main() -> None:
+    """Run one table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="table", required=True)
+    commands.add_parser("shapes")
+    timed = commands.add_parser("seconds")
+    timed.add_argument("--full", action="store_true")
+    timed.add_argument("--side", type=int, default=512)
+    timed.add_argument("--rounds", type=int, default=3)
+    timed.add_argument("--device", default="cpu")
+    sized = commands.add_parser("memory")
+    sized.add_argument("--sides", default="512,1024,1536,2048")
+    guided = commands.add_parser("guidance")
+    guided.add_argument("folder", type=Path)
+    guided.add_argument("--damage", default="denoise", help=", ".join((*TASKS, *RECIPES)))
+    guided.add_argument("--weights", help="task of the compact weights, if not that of the damage")
+    guided.add_argument("--limit", type=int)
+    guided.add_argument("--steps", type=int)
+    for line in _lines(parser.parse_args()):
+        print(line, flush=True)
+
+
+def _lines(asked: argparse.Namespace) -> Iterator[str]:
+    if asked.table == "shapes":
+        yield from shapes()
+    elif asked.table == "seconds":
+        device = devices.choose(asked.device)
+        yield f"{devices.describe(device)}, {asked.side} px, {'published' if asked.full else 'tiny'} sizes"
+        yield from seconds(build(FULL if asked.full else TINY, device), asked.side, asked.rounds)
+    elif asked.table == "memory":
+        os.environ.setdefault("STEPBACK_MEMORY", "1")
+        yield f"pieces that fit into {os.environ['STEPBACK_MEMORY']} GB"
+        yield from memory(build(TINY, torch.device("cpu")), tuple(int(side) for side in asked.sides.split(",")))
+    else:
+        weights = asked.weights or asked.damage
+        yield from guidance(asked.folder, asked.damage, weights, asked.limit, {"steps": asked.steps})
+
+
+if __name__ == "__main__":
+    main()
