@@ -94,7 +94,7 @@ def base_file() -> dict[str, Tensor]:
             "ln_2.bias": (16,), "mlp.c_fc.weight": (64, 16), "mlp.c_fc.bias": (64,), "mlp.c_proj.weight": (16, 64),
             "mlp.c_proj.bias": (16,)}.items()}  # fmt: skip
     beside = {"betas": (1000,), "cond_encoder.conv.weight": (4, 4), "control_model.time_embed.0.weight": (8, 8),
-              "preprocess_model.conv_first.1.weight": (8, 8)}  # fmt: skip
+              "preprocess_model.conv_first.1.weight": (8, 8), f"{AUTOENCODER}loss.logvar": ()}  # fmt: skip
     shapes = {UNET + key: shape for key, shape in unet.items()}
     shapes |= {AUTOENCODER + key: tuple(tensor.shape) for key, tensor in coder.state_dict().items()}
     return _made(shapes | {TEXT + key: shape for key, shape in text.items()} | beside)

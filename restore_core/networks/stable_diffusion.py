@@ -241,15 +241,14 @@ def _text_layers(state: StateDict, config: Mapping[str, Any]) -> int:
 
 def select(state: StateDict) -> dict[str, Tensor]:
     """The entries that the three networks have. What else is in published files plays no part in a picture: layers
-    of the text tower behind the last but one, schedules, averages, DiffBIR v1's cleaner, control and second encoder."""
-    chosen = {name: t for name, t in state.items() if name.startswith((UNET, AUTOENCODER, TEXT))}
-    return {
-        name: t for name, t in chosen.items() if not name.startswith(TEXT) or _is_run(name.removeprefix(TEXT))
-    }
+    of the text tower behind the last but one, schedules, averages, the autoencoder's judge, DiffBIR v1's cleaner,
+    control and second encoder."""
+    return {n: t for n, t in state.items() if n.startswith((UNET, AUTOENCODER, TEXT)) and _is_run(n)}
 
 
 def _is_run(name: str) -> bool:
-    return name not in _UNUSED and not name.startswith("transformer.resblocks.23.")
+    idle = (f"{AUTOENCODER}loss.", f"{TEXT}transformer.resblocks.23.")
+    return not name.startswith(idle) and name.removeprefix(TEXT) not in _UNUSED
 
 
 def build(state: StateDict, config: Mapping[str, Any]) -> StableDiffusion:
