@@ -104,8 +104,9 @@ def paint(spread: Tensor) -> Tensor:
 
 
 def overlay(spread: Tensor) -> np.ndarray:
-    """(H, W, 4) uint8 to be laid over the mean: the map, clear where all samples agree."""
-    alpha = OPAQUE * strength(spread).cpu()
+    """(H, W, 4) uint8 to be laid over the mean: the map, clear below half of what one sees."""
+    clear = (SEEN / 2 / FULL) ** 0.5
+    alpha = OPAQUE * ((strength(spread).cpu() - clear) / (1 - clear)).clamp(min=0)
     return to_uint8(torch.cat([paint(spread), alpha], dim=1))
 
 

@@ -37,6 +37,13 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """Names and values."""
+
+    pairs: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
 class Picture:
     """Encoded bytes and what stands under them; `anchor` names it for links."""
 
@@ -87,7 +94,7 @@ class Folded:
     text: str
 
 
-Block = Text | Table | Gallery | Film | Map | Folded
+Block = Text | Table | Facts | Gallery | Film | Map | Folded
 
 
 @dataclass(frozen=True)
@@ -125,6 +132,12 @@ def _table(block: Table) -> str:
     )
     note = f"<p class=note>{html.escape(block.note)}</p>" if block.note else ""
     return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{note}"
+
+
+def _facts(block: Facts) -> str:
+    pair = "<div><dt>{}</dt><dd>{}</dd></div>"
+    pairs = "".join(pair.format(html.escape(name), html.escape(value)) for name, value in block.pairs)
+    return f"<dl>{pairs}</dl>"
 
 
 def _figure(picture: Picture) -> str:
@@ -227,5 +240,5 @@ def _legend(k: int) -> str:
 
 
 _RENDER: Mapping[type, Callable[..., str]] = {
-    Text: _text, Table: _table, Gallery: _gallery, Film: _film, Map: _map, Folded: _folded,
+    Text: _text, Table: _table, Facts: _facts, Gallery: _gallery, Film: _film, Map: _map, Folded: _folded,
 }  # fmt: skip

@@ -9,7 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from restore_core.export.page import Film, Folded, Gallery, Map, Page, Picture, Point, Table, Text, render
+from restore_core.export.page import (
+    Facts,
+    Film,
+    Folded,
+    Gallery,
+    Map,
+    Page,
+    Picture,
+    Point,
+    Table,
+    Text,
+    render,
+)
 from restore_core.export.writing import write_whole
 
 INVENTED = "Detail that the photo did not hold is drawn by the network: it looks right and may be wrong."
@@ -44,7 +56,7 @@ def run_report(
             [
                 Text("", (*notes, INVENTED)),
                 Gallery([Picture(before, "Before"), Picture(after, "After")]),
-                Table(("", ""), [*facts, *_spoken(settings)]),
+                Facts(list((dict(_spoken(settings)) | dict(facts)).items())),
                 *film,
                 Folded("Settings, as they can be read back", _json(record)),
             ],

@@ -160,7 +160,7 @@ def fill(desk: Desk) -> None:
         ), apply_default_css=False)  # fmt: skip
         count = gr.Slider(invention.FEWEST, invention.MOST, ASKED, step=1, label="Samples", elem_id="invented-count")
         with gr.Row(elem_id="invented-press"):
-            start = gr.Button("Show what may be invented", elem_id="invented-run", scale=3, min_width=180)
+            start = gr.Button("Draw the samples", elem_id="invented-run", scale=3, min_width=180)
             stop = gr.Button("Stop", elem_id="invented-stop", scale=1, min_width=90, interactive=False)
         message = widgets.announcement("invented-message")
         picture = gr.HTML(

@@ -11,7 +11,7 @@ from restore_core.degradations import TASKS
 from restore_core.library import card
 from restore_core.methods import METHODS
 from restore_core.methods.base import PRESET_WORDS
-from restore_core.ui import widgets
+from restore_core.ui import downloads, invented, widgets
 from restore_core.ui.asking import Ask
 from restore_core.ui.desk import Desk
 from restore_core.ui.film import film
@@ -71,10 +71,13 @@ def fill(desk: Desk) -> Tab:
                     png = gr.DownloadButton("Download PNG", variant="primary", elem_id="download-png", min_width=140)
                     jpeg = gr.DownloadButton("Download JPEG", elem_id="download-jpeg", min_width=140)
                 result_facts = gr.HTML(elem_id="facts", apply_default_css=False)
+                more = downloads.fill(desk)
+                invented.fill(desk)
             reel = film(desk.store.moment)
     tab = Tab(
         desk, photo, facts, smaller, task, preset, says, estimate, run, stop, message, method, weights, seed, live,
         expert, gr.State({}), gr.State(defaults), gr.State(False), reel, finished, result, result_facts, png, jpeg,
+        more,
     )  # fmt: skip
     tab.wire(method_tabs, dice, show_before)
     return tab

@@ -18,6 +18,7 @@ from restore_core.samplers import SAMPLERS
 from restore_core.ui import widgets
 from restore_core.ui.asking import LONG, Ask, calls, duration, is_large, look_of, seconds, word
 from restore_core.ui.desk import Desk, sentence
+from restore_core.ui.downloads import Downloads
 from restore_core.ui.links import Send
 from restore_core.ui.running import Message, restoration
 from restore_core.ui.weighing import Picker, counted, offer_of
@@ -60,6 +61,7 @@ class Tab:
     result_facts: gr.HTML
     png: gr.DownloadButton
     jpeg: gr.DownloadButton
+    more: Downloads
 
     @property
     def asked(self) -> list[Any]:
@@ -69,8 +71,8 @@ class Tab:
 
     @property
     def sends(self) -> tuple[Send, ...]:
-        """Missing weights are got on their own tab."""
-        return (Send(self.weights.get, "models", settings=self.weights.offer),)
+        """Missing weights are got on their own tab; a photo with its settings goes to Compare."""
+        return (Send(self.weights.get, "models", settings=self.weights.offer), self.more.send(self.photo))
 
     @property
     def entered(self) -> tuple[Callable[..., Updates], list[Any], list[Any]]:
