@@ -7,13 +7,16 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.serialization import get_safe_globals
 
 from restore_core.checkpoints import catalogue, match, reading
 from restore_core.checkpoints.records_diffbir import RECORDS, check_base
+from restore_core.checkpoints.stand_ins import StandIn
 from restore_core.errors import CheckpointError, KeysDiffer
 from restore_core.networks import clip_tokens, published, rrdbnet, scunet, stable_diffusion, swinir
 from restore_core.networks.stable_diffusion import AUTOENCODER, TEXT, UNET, StableDiffusion
@@ -203,6 +206,40 @@ def test_every_published_file_of_the_specification_has_a_record():
         "realesrgan_s4_swinir_100k.pth", "codeformer_swinir.ckpt", "general_swinir_v1.ckpt", "face_swinir_v1.ckpt",
         "general_full_v1.ckpt", "v2-1_512-ema-pruned.safetensors", "BSRNet.pth", "scunet_color_real_psnr.pth",
     }  # fmt: skip
+
+
+@pytest.fixture
+def leaving(monkeypatch: pytest.MonkeyPatch) -> type:
+    """A class of a training framework's, there while a file is written."""
+    parts = "pytorch_lightning.callbacks.model_checkpoint".split(".")
+    for n in range(1, 4):
+        monkeypatch.setitem(sys.modules, ".".join(parts[:n]), ModuleType(parts[n - 1]))
+    made = type("ModelCheckpoint", (), {"__module__": ".".join(parts)})
+    sys.modules[".".join(parts)].ModelCheckpoint = made
+    return made
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_frameworks_leavings_beside_the_weights_are_not_run_and_do_no_harm(
+    new: bool, leaving: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As in v2-1_512-ema-pruned.ckpt: a callback with a best score, an epoch, and the state dict."""
+    state, kept = control_file(), leaving()
+    kept.best, kept.nested = numpy.float64(0.5), [torch.ones(2)]
+    found = {"epoch": 3, "callbacks": {leaving: {"best": numpy.float32(1)}, "one": kept}, "state_dict": state}
+    torch.save(found, tmp_path / "lightning.ckpt", _use_new_zipfile_serialization=new)
+    for name in [name for name in sys.modules if name.startswith("pytorch_lightning")]:
+        monkeypatch.delitem(sys.modules, name)
+    read = reading.open_state(tmp_path / "lightning.ckpt")
+    assert read.keys() == state.keys() and all(torch.equal(read[name], state[name]) for name in state)
+    assert not any(StandIn in (one if isinstance(one, tuple) else (one,)) for one in get_safe_globals())
+
+
+def test_what_else_a_file_asks_for_is_refused_also_beside_a_frameworks_leavings(leaving: type, tmp_path: Path):
+    torch.save({"one": leaving(), "two": Path("x"), "state_dict": control_file()}, tmp_path / "mixed.ckpt")
+    with pytest.raises(CheckpointError, match="wants to run code"):
+        reading.open_state(tmp_path / "mixed.ckpt")
+    assert not any(StandIn in (one if isinstance(one, tuple) else (one,)) for one in get_safe_globals())
 
 
 # --- precision --------------------------------------------------------------------------------------------------

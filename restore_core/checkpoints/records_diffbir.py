@@ -103,7 +103,7 @@ RECORDS: tuple[Checkpoint, ...] = (
         config=EPS,
         citation=_LDM,
         note="Stable Diffusion 2.1-base, for DiffBIR v1 and v2: copies of it, as its authors took it down in November "
-        "2025. v2-1_512-ema-pruned.ckpt and DiffBIR's general_full_v1.ckpt, if you have them, serve as well.",
+        "2025. If you have v2-1_512-ema-pruned.ckpt or DiffBIR's general_full_v1.ckpt, add it instead.",
     ),
     Checkpoint(
         key="diffbir/sd21-base-zsnr",
