@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -145,7 +146,7 @@ def standing(checkpoint: Checkpoint) -> Standing:
 
 def strays() -> tuple[recognition.Stray, ...]:
     """Files in the weights folder that no record's name leads to: told by what is in them, or with what is wrong."""
-    return recognition.strays(_claimed())
+    return recognition.strays(lambda: _claimed(folder(), tuple(CATALOGUE)))
 
 
 @contextmanager
@@ -191,17 +192,21 @@ def unwritable(target: Path, error: OSError) -> CheckpointError:
 
 def _places(checkpoint: Checkpoint) -> Iterator[Path]:
     """Where the record's file may lie, most trusted first; beside each, its conversion to safetensors before it."""
-    names = (checkpoint.file, *checkpoint.source.names)
-    below = dict.fromkeys((*names, *(f"{checkpoint.family}/{name}" for name in checkpoint.source.names)))
     for root in (folder(), *mirrors()):
-        for name in below:
-            path = root / name
-            yield from dict.fromkeys((path.with_suffix(".safetensors"), path))
+        yield from _named(checkpoint, root)
 
 
-def _claimed() -> frozenset[Path]:
-    """Where a record's name leads to."""
-    return frozenset(path for record in CATALOGUE.values() for path in _places(record))
+def _named(checkpoint: Checkpoint, root: Path) -> Iterator[Path]:
+    names = (checkpoint.file, *checkpoint.source.names)
+    for name in dict.fromkeys((*names, *(f"{checkpoint.family}/{name}" for name in checkpoint.source.names))):
+        path = root / name
+        yield from dict.fromkeys((path.with_suffix(".safetensors"), path))
+
+
+@lru_cache(maxsize=4)
+def _claimed(root: Path, keys: tuple[str, ...]) -> frozenset[Path]:
+    """Where the names of these records lead to in the weights folder."""
+    return frozenset(path for key in keys for path in _named(CATALOGUE[key], root))
 
 
 def _found(checkpoint: Checkpoint) -> Path | None:

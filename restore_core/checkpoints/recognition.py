@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,9 +54,11 @@ def recognise(path: Path) -> tuple[Checkpoint, ...]:
     return rest if len(rest) > 1 else fitting  # one alone may be a copy of another that was saved again: ask
 
 
-def strays(claimed: frozenset[Path]) -> tuple[Stray, ...]:
+def strays(claimed: Callable[[], frozenset[Path]]) -> tuple[Stray, ...]:
     """Files in the weights folder whose names are not among `claimed`, by name. Each is opened once while it stays."""
-    found = [_identity(path) for path in _files() if path not in claimed]
+    there = list(_files())
+    known = claimed() if there else frozenset()
+    found = [_identity(path) for path in there if path not in known]
     for gone in _LOOKED.keys() - set(found):
         _LOOKED.pop(gone, None)
     return tuple(_looked(identity) for identity in found)
