@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.serialization import get_safe_globals
 
-from restore_core.checkpoints import catalogue, match, reading
+from restore_core.checkpoints import catalogue, files, match, reading
 from restore_core.checkpoints.records_diffbir import RECORDS, check_base
 from restore_core.checkpoints.stand_ins import StandIn
-from restore_core.errors import CheckpointError, KeysDiffer
+from restore_core.errors import CheckpointError, KeysDiffer, NotDownloaded
 from restore_core.networks import clip_tokens, published, rrdbnet, scunet, stable_diffusion, swinir
 from restore_core.networks.stable_diffusion import AUTOENCODER, TEXT, UNET, StableDiffusion
 from restore_core.networks.swin import APART, SwinSizes, cyclic_mask
@@ -200,7 +200,7 @@ def test_published_sizes_are_told_by_their_shapes_and_fit_without_memory(name: s
 
 
 def test_every_published_file_of_the_specification_has_a_record():
-    named = {name for record in RECORDS for place in (record.source, *record.mirrors) for name in place.names}
+    named = {name for record in RECORDS for name in record.names}
     assert named >= {
         "DiffBIR_v2.1.pt", "v2.pth", "v1_general.pth", "v1_face.pth", "sd2.1-base-zsnr-laionaes5.ckpt",
         "realesrgan_s4_swinir_100k.pth", "codeformer_swinir.ckpt", "general_swinir_v1.ckpt", "face_swinir_v1.ckpt",
@@ -240,6 +240,16 @@ def test_what_else_a_file_asks_for_is_refused_also_beside_a_frameworks_leavings(
     with pytest.raises(CheckpointError, match="wants to run code"):
         reading.open_state(tmp_path / "mixed.ckpt")
     assert not any(StandIn in (one if isinstance(one, tuple) else (one,)) for one in get_safe_globals())
+
+
+@pytest.mark.parametrize("name", ["v2-1_512-ema-pruned.ckpt", "general_full_v1.ckpt"])
+def test_a_base_under_another_of_its_names_is_found(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / name).write_bytes(b"some weights")
+    monkeypatch.setenv("STEPBACK_WEIGHTS", str(tmp_path / "none"))
+    monkeypatch.setenv("STEPBACK_MODELS", str(tmp_path))
+    assert files.locate(catalogue.record("diffbir/sd21-base")) == tmp_path / name
+    with pytest.raises(NotDownloaded):
+        files.locate(catalogue.record("diffbir/sd21-base-zsnr"))
 
 
 # --- precision --------------------------------------------------------------------------------------------------

@@ -197,8 +197,8 @@ def _places(checkpoint: Checkpoint) -> Iterator[Path]:
 
 
 def _named(checkpoint: Checkpoint, root: Path) -> Iterator[Path]:
-    names = (checkpoint.file, *checkpoint.source.names)
-    for name in dict.fromkeys((*names, *(f"{checkpoint.family}/{name}" for name in checkpoint.source.names))):
+    names = (checkpoint.file, *checkpoint.names)
+    for name in dict.fromkeys((*names, *(f"{checkpoint.family}/{name}" for name in checkpoint.names))):
         path = root / name
         yield from dict.fromkeys((path.with_suffix(".safetensors"), path))
 

@@ -45,7 +45,7 @@ def recognise(path: Path) -> tuple[Checkpoint, ...]:
     for is_it in (
         lambda r: r.sha256 == digest,
         lambda r: r.key == origin.get("key"),
-        lambda r: not {path.name, path.with_suffix(".pth").name}.isdisjoint((Path(r.file).name, *r.source.names)),
+        lambda r: not {path.name, path.with_suffix(".pth").name}.isdisjoint((Path(r.file).name, *r.names)),
     ):
         told = tuple(record for record in fitting if is_it(record))
         if told:

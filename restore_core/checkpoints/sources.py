@@ -167,9 +167,7 @@ class Checkpoint:
     mirrors: tuple[Hub | Url, ...] = ()
 
     def __post_init__(self) -> None:
-        places = (self.source, *self.mirrors)
-        names = (self.key, self.file, *(name for place in places for name in place.names))
-        unfit = [name for name in names if not is_plain(name)]
+        unfit = [name for name in (self.key, self.file, *self.names) if not is_plain(name)]
         if unfit:
             raise ValueError(
                 f"{unfit[0]!r} is no plain relative name, so it could lead out of the weights folder."
@@ -179,6 +177,11 @@ class Checkpoint:
     def family(self) -> str:
         """The first part of the key, which is also the folder below weights/."""
         return self.key.partition("/")[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """File names under which a copy is recognised, the source's first."""
+        return tuple(name for place in (self.source, *self.mirrors) for name in place.names)
 
     @property
     def file(self) -> str:
