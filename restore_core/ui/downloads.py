@@ -91,7 +91,7 @@ def _pair(moment: tuple[bytes, bytes], shows: str) -> list[np.ndarray]:
 
 
 def _need_moments(run: Run) -> None:
-    if not run.moments:
+    if len(run.moments) < 2:  # the end alone is always kept
         raise SettingsError(
             "This run kept no film, since its live pictures were off. Choose Smooth or Light under More settings and "
             "restore again."
