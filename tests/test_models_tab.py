@@ -16,6 +16,7 @@ import pytest
 
 from restore_core.checkpoints import checksums, download, files, folders, recognition
 from restore_core.checkpoints.catalogue import CATALOGUE
+from restore_core.cli import main
 from restore_core.errors import Cancelled, CheckpointError, NotDownloaded, SettingsError
 from restore_core.job import method_of
 from restore_core.library import Library, card
@@ -242,6 +243,15 @@ def test_a_file_put_there_that_may_be_several_is_asked_about_and_renamed(tab: mo
     assert stray.path == path and len(stray.records) > 2 and "which is it?" in row(tab, "stray-found.pth")
     tab.act(["adopt", "found.pth", V2])
     assert not path.exists() and (weights / CATALOGUE[V2].file).is_file() and not files.strays()
+
+
+def test_the_command_lists_them_and_takes_the_answer(weights: Path, capsys: pytest.CaptureFixture[str]):
+    path = published.write("resshift", weights / "found.pth")
+    assert main(["weights", "list", "--json"]) == 0
+    (other,) = json.loads(capsys.readouterr().out)["others"]
+    assert other["file"] == str(path) and V2 in other["records"]
+    assert main(["weights", "get", V2, "--from", str(path)]) == 0
+    assert not path.exists() and files.locate(CATALOGUE[V2]).is_file()
 
 
 def test_strangers_in_the_folder_are_told_and_left_alone(tab: models.Tab, weights: Path):

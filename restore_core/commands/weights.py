@@ -110,7 +110,20 @@ def _list(asked: argparse.Namespace) -> Report:
     lines = [
         f"{row['key']:28} {_megabytes(row['size']):>8}  {_where(row):34}  {row['licence']}" for row in rows
     ]
-    return {"weights": rows}, "\n".join(lines) or "No weights are here."
+    found = [
+        {"file": str(s.path), "size": s.size, "records": [r.key for r in s.records], "trouble": s.trouble or None}
+        for s in files.strays()
+    ]
+    lines += [f"{Path(row['file']).name}: {row['trouble'] or _may_be(row)}" for row in found]
+    return {"weights": rows, "others": found}, "\n".join(lines) or "No weights are here."
+
+
+def _may_be(row: Mapping[str, Any]) -> str:
+    """What a file under a name of its own is."""
+    if len(row["records"]) == 1:
+        return f"used as {row['records'][0]}"
+    keys = ", ".join(row["records"])
+    return f"fits {keys}; nothing in it tells which. Say so: weights get KEY --from {row['file']}"
 
 
 def _where(row: Mapping[str, Any]) -> str:
