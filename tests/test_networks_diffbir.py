@@ -348,6 +348,11 @@ def test_a_library_that_does_not_work_is_told_likewise(monkeypatch: pytest.Monke
         match.build(control_file(), CONFIG)
 
 
+def test_a_library_whose_names_changed_is_told_before_weights_go_astray():
+    with pytest.raises(CheckpointError, match=r"not known here \(first: bias\).*requirements-diffbir"):
+        published.Published(torch.nn.Linear(2, 2), published.renamed(["weight"], ()))
+
+
 # --- cleaners ---------------------------------------------------------------------------------------------------
 
 

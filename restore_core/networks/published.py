@@ -83,8 +83,13 @@ class Published(nn.Module):
         self.network = network
         self._entries = dict(entries)
         self._own = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-        named = [part for entry in self._entries.values() for part in entry.parts]
-        assert sorted(named) == sorted(self._own), sorted(set(named) ^ set(self._own))[:4]
+        named = {part for entry in self._entries.values() for part in entry.parts}
+        if named != self._own.keys():
+            raise CheckpointError(
+                f"The installed diffusers or transformers names its parameters in a way that is not known here (first: "
+                f"{min(named ^ self._own.keys())}), so the published weights would not find their places. Install the "
+                f"versions asked for: pip install -r requirements-diffbir.txt"
+            )
         self.register_state_dict_post_hook(_publish)
         self.register_load_state_dict_pre_hook(_take)
 
