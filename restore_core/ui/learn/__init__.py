@@ -13,7 +13,7 @@ worked out once for a picture and a setting is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,10 +47,9 @@ CHAPTERS: tuple[tuple[str, str, Any], ...] = (
 
 @dataclass(frozen=True)
 class Tab:
-    """The tab's components. `photo` takes a path from another tab."""
+    """The tab's components."""
 
     stage: Stage
-    photo: gr.State
     scene: gr.State
     chapter: gr.State
     message: gr.HTML
@@ -83,34 +82,33 @@ def fill(desk: Desk) -> Tab:
     stage = Stage(desk)
     picked = choice.fill(stage)
     message = widgets.announcement("learn-message")
-    tab = Tab(stage, picked.photo, picked.scene, gr.State("forward"), message)
+    tab = Tab(stage, picked.scene, gr.State("forward"), message)
     chapters = {}
     with gr.Tabs(elem_id="learn-chapters", elem_classes=["learn-chapters"]):
         for key, title, module in CHAPTERS:
             with gr.Tab(title, id=f"learn-{key}", elem_id=f"learn-chapter-{key}") as chapters[key]:
                 tab.parts[key] = module.fill(stage)
-    picked.wire(message)
+    moved = picked.wire(message)
     for key, chapter in chapters.items():
         opened = chapter.select(lambda key=key: key, None, tab.chapter, **QUICK)
         for part in tab.parts[key]:
-            _wire(tab, key, part, opened)
+            _wire(tab, key, part, [opened, *moved])
     return tab
 
 
-def _wire(tab: Tab, key: str, part: Any, opened: Any) -> None:
-    """A part answers when its chapter is opened, the scene changes, or one of its controls is moved."""
+def _wire(tab: Tab, key: str, part: Any, after: Sequence[Any]) -> None:
+    """A part answers after its chapter was opened or the scene changed, and when one of its controls is moved."""
     controls = list(getattr(part, "controls", ()))
     how = {
         "fn": answer(part, key), "inputs": [tab.chapter, tab.scene, *controls],
         "outputs": [*outputs_of(part), tab.message],
     }  # fmt: skip
-    opened.then(**how, **WORKING)
-    tab.scene.change(**how, **WORKING)
+    for event in after:
+        event.then(**how, **WORKING)
     if key == CHAPTERS[0][0]:
         part.figure.load(**how, **WORKING)
     for control in controls:
-        event = control.release if isinstance(control, gr.Slider) else control.input
-        event(**how, **WORKING)
+        control.input(**how, **WORKING)  # not release: a slider that is moved by keyboard has none
 
 
 __all__ = ["CHAPTERS", "Tab", "fill"]

@@ -30,7 +30,6 @@ class Choice:
     examples: gr.HTML
     upload: gr.UploadButton
     damage: gr.Radio
-    photo: gr.State
     source: gr.State
     scene: gr.State
 
@@ -50,13 +49,14 @@ class Choice:
         name = str(event._data.get("key"))
         return self.choose(name if name in EXAMPLE_LABELS else None, damage)
 
-    def wire(self, message: gr.HTML) -> None:
-        """Which event calls which handler."""
+    def wire(self, message: gr.HTML) -> list[Any]:
+        """Which event calls which handler; the events after which the scene is another."""
         outputs = [self.source, self.scene, message]
-        self.examples.select(self.pick, self.damage, outputs, **QUICK)
-        self.damage.input(self.choose, [self.source, self.damage], outputs, **QUICK)
-        self.upload.upload(self.choose, [self.upload, self.damage], outputs, **QUICK)
-        self.photo.change(self.choose, [self.photo, self.damage], outputs, **QUICK)
+        return [
+            self.examples.select(self.pick, self.damage, outputs, **QUICK),
+            self.damage.input(self.choose, [self.source, self.damage], outputs, **QUICK),
+            self.upload.upload(self.choose, [self.upload, self.damage], outputs, **QUICK),
+        ]
 
 
 def fill(stage: Stage) -> Choice:
@@ -80,4 +80,4 @@ def fill(stage: Stage) -> Choice:
             elem_classes=["learn-radio"],
             scale=1,
         )
-    return Choice(stage, examples, upload, damage, gr.State(None), gr.State(listed[0][0]), gr.State(""))
+    return Choice(stage, examples, upload, damage, gr.State(listed[0][0]), gr.State(""))
