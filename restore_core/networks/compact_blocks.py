@@ -49,7 +49,7 @@ class PlainBlock(Modulation):
         nn.init.kaiming_normal_(self.enter.weight, nonlinearity="linear")
         nn.init.kaiming_normal_(self.leave.weight, nonlinearity="linear")
         with torch.no_grad():
-            self.leave.weight.mul_(0.2)  # without normalisation, many blocks must begin close to the identity
+            self.leave.weight.mul_(0.5)  # without normalisation, many blocks must begin close to the identity
 
     def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
         return x + self.leave(F.silu(self.bend(self.enter(x), embedding)))
