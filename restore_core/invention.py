@@ -22,7 +22,7 @@ FULL = 32.0  # grey levels at the end of the scale
 SEEN = 4.0  # grey levels: a difference that one sees on an even surface
 LITTLE = 0.005  # share of the picture below which nothing much is invented
 FEWEST, MOST = 4, 16  # samples that the page offers
-OPAQUE = 0.85  # of the overlay where the spread is FULL
+OPAQUE, FROM = 0.9, 12.0  # of the overlay, from so many grey levels on
 SCALE = (  # inferno at 0, 1/4, ... 1 (van der Walt and Smith 2015, CC0): brightness rises evenly
     (0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164),
 )  # fmt: skip
@@ -104,9 +104,8 @@ def paint(spread: Tensor) -> Tensor:
 
 
 def overlay(spread: Tensor) -> np.ndarray:
-    """(H, W, 4) uint8 to be laid over the mean: the map, clear below half of what one sees."""
-    clear = (SEEN / 2 / FULL) ** 0.5
-    alpha = OPAQUE * ((strength(spread).cpu() - clear) / (1 - clear)).clamp(min=0)
+    """(H, W, 4) uint8 to be laid over the mean in grey: the map, clear below half of what one sees."""
+    alpha = OPAQUE * ((levels(spread).cpu() - SEEN / 2) / (FROM - SEEN / 2)).clamp(0, 1)
     return to_uint8(torch.cat([paint(spread), alpha], dim=1))
 
 
