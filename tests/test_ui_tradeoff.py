@@ -151,6 +151,7 @@ def test_the_map_says_what_was_measured():
     assert (
         by_id["10-0.0"]["told"] == "PSNR 29.00 dB, LPIPS (AlexNet) 0.2000" and by_id["10-0.0"]["order"] == 10
     )
+    assert by_id["mean"]["order"] is None
     assert value["frontier"] == list(frontier(points, PLANE)) and value["walk"] == ["mean", "20-1.0"]
     assert value["columns"] == ["Run", "PSNR dB", "LPIPS", "calls", "s"]
     assert all(len(p["cells"]) == len(value["columns"]) for p in value["points"])
@@ -169,7 +170,8 @@ def test_methods_are_told_apart_first_and_marks_never_run_out():
         for m in ("dvsr", "sr3")
         for s in (1, 2)
     ]
-    assert {s.split(",")[0] for s in map_value(points, PLANE, {})["series"]} == {"DvSR", "SR3"}
+    value = map_value(points, PLANE, {})
+    assert value["series"] == ["DvSR", "SR3"] and {p["label"] for p in value["points"]} == {"DvSR", "SR3"}
     many = [point(f"{k}", k, 0.1, steps=k // 12 + 1, eta=k % 12 / 12) for k in range(60)]
     assert len(map_value(many, PLANE, {})["series"]) <= 8
 

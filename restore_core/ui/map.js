@@ -103,7 +103,7 @@ function draw() {
     d: `M${best.map((p) => p.join(" ")).join("L")}`,
   });
   const trails = value.series.map((series, k) => {
-    const own = value.points.filter((p) => p.series === series).sort((a, b) => a.order - b.order);
+    const own = value.points.filter((p) => p.series === series && p.order !== null).sort((a, b) => a.order - b.order);
     return line(own.map((p) => p.id), "trail", COLOURS[k % COLOURS.length]);
   });
   const order = [...value.points].sort((a, b) => drawn[a.id][0] - drawn[b.id][0]);

@@ -2,7 +2,8 @@
 
 The browser's side is map.html, map.css and map.js. Its value is one JSON object that says everything there is to draw:
 
-    points      {id, x, y, series, order, preset, label, told, cells}: places in units of the two measures
+    points      {id, x, y, series, order, preset, label, told, cells}: places in units of the two measures; order along
+                the series' line, None where a point is not of it
     series      names of the marks' kinds, in the order of their colours and shapes
     x, y        {label, unit, word, better, room}: word says what the better end means, room is the least margin
     frontier    ids from the best-looking to the truest
@@ -25,6 +26,7 @@ from typing import Any
 import gradio as gr
 
 from restore_core.library import card
+from restore_core.methods import METHODS
 from restore_core.methods.base import PRESET_WORDS
 from restore_core.metrics import METRICS, Metric
 from restore_core.samplers import SAMPLERS
@@ -53,7 +55,7 @@ def plane_map(*, elem_id: str) -> gr.HTML:
 def map_value(points: Sequence[Point], plane: Plane, presets: Mapping[str, int], run: str = "") -> Value:
     """What the component shows for these points; `presets`: point key -> position on the slider."""
     there = [p for p in points if plane.x.key in p.measures and plane.y.key in p.measures]
-    keys = [key for key in varied([p.settings for p in there]) if key not in NEVER_A_SERIES]
+    keys = _telling(there)
     usual = _usual(there)
     along, kinds = _split(there, keys, usual)
     measured = [key for key in columns(there) if key != "mse"]
@@ -83,6 +85,18 @@ def _usual(points: Sequence[Point]) -> dict[str, Any]:
     """The value that most points have, for settings that are told only where they differ from it."""
     flat = [flattened(point.settings) for point in points]
     return {key: Counter(one.get(key) for one in flat).most_common(1)[0][0] for key in USUAL if flat}
+
+
+def _telling(points: Sequence[Point]) -> list[str]:
+    """What differs between the points, the most varied first; of a method's own settings those that vary within it."""
+    methods = {point.settings["method"] for point in points}
+    within = [varied([p.settings for p in points if p.settings["method"] == method]) for method in methods]
+    own = {key for keys in within for key in keys}
+    return [
+        key
+        for key in varied([point.settings for point in points])
+        if key == "method" or (key in own and key not in NEVER_A_SERIES)
+    ]
 
 
 def _split(
@@ -117,10 +131,14 @@ def _rank(
     """Series in the order of their values, the usual ones first."""
     flat = next(flattened(p.settings) for p in points if _kind(p, kinds, usual) == kind)
     odd = [key for key in kinds if key in usual and flat.get(key) != usual[key]]
-    return (
-        len(odd),
-        tuple((isinstance(flat.get(key), str), flat.get(key) or 0) for key in kinds if key not in usual),
-    )
+    return len(odd), tuple(_place(key, flat.get(key)) for key in kinds if key not in usual)
+
+
+def _place(key: str, value: Any) -> tuple[int, float, str]:
+    """Methods in their own order, numbers by size, words by the alphabet."""
+    if key == "method":
+        return 0, list(METHODS).index(str(value)), ""
+    return (0, float(value), "") if isinstance(value, int | float) else (1, 0.0, str(value))
 
 
 def said(key: str, value: Any) -> str:
@@ -156,6 +174,7 @@ def _point(
     usual: Mapping[str, Any],
 ) -> Value:
     flat, label = flattened(point.settings), label_of(point, keys, usual)
+    odd = any(flat.get(key) != value for key, value in usual.items() if key != along)
     pair = [point.measures[metric.key] for metric in (plane.x, plane.y)]
     numbers = [told(key, point.measures.get(key)) for key in measured]
     units = [f" {metric.unit}" if metric.unit else "" for metric in (plane.x, plane.y)]
@@ -166,7 +185,7 @@ def _point(
         "x": pair[0],
         "y": pair[1],
         "series": _kind(point, kinds, usual),
-        "order": flat.get(along) or 0,
+        "order": None if odd else flat.get(along) or 0,
         "preset": presets.get(point.key),
         "label": label,
         "told": ", ".join(f"{n} {s}{u}" for n, s, u in zip(names, shown, units, strict=True)),
