@@ -116,6 +116,19 @@ def test_kernel_distance_of_one_distribution_is_about_zero():
     assert abs(mean) < 4 * spread / math.sqrt(len(draws))
 
 
+def test_pairs_of_one_scene_are_left_out():
+    a = torch.randn(12, 6, generator=torch.Generator().manual_seed(3))
+    assert kernel_distance(a, a, paired=True) == pytest.approx(0, abs=1e-9) and kernel_distance(a, a) < -0.1
+    clean = [scene(seed) for seed in range(4)]
+    values = [
+        perceptual_kernel_distance([blur(image, gaussian_kernel(s)) for image in clean], clean, paired=True)
+        for s in (0.7, 1.5, 3.0)
+    ]
+    assert 0 < values[0] < values[1] < values[2]
+    with pytest.raises(SettingsError, match="not pairs"):
+        kernel_distance(a, a[:5], paired=True)
+
+
 def test_frechet_of_gaussians():
     generator = torch.Generator().manual_seed(1)
     a = torch.randn(20_000, 3, generator=generator, dtype=torch.float64)

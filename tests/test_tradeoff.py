@@ -44,10 +44,9 @@ from restore_core.tradeoff import (
     run,
 )
 from restore_core.tradeoff import journal as journals
-from restore_core.tradeoff.report import distances_table
 from restore_core.tradeoff.running import SharedPredictor
 from restore_core.tradeoff.subject import match, match_notes, middle
-from restore_core.tradeoff.sweep import flattened, varied
+from restore_core.tradeoff.sweep import flattened, telling, varied
 
 
 def scene(side: int = 96, seed: int = 0) -> Tensor:
@@ -144,6 +143,11 @@ def test_what_varies_is_found():
     plan = requests(Sweep("deblur", {"steps": (3, 4, 5), "eta": (0, 1)}))
     assert varied([r.settings.to_json() for r in plan]) == ("steps", "eta")
     assert flattened(plan[0].settings.to_json())["eta"] == 0
+    both = requests(Sweep("deblur", {"method": ("dvsr", "sr3"), "steps": (3, 4)}))
+    assert set(telling([r.settings.to_json() for r in both])) == {
+        "method",
+        "steps",
+    }  # not each method's own noise
 
 
 # --- what is restored ------------------------------------------------------------------------------------------
@@ -389,9 +393,6 @@ def test_csv_and_json_hold_every_point():
     ]
     table = as_table(points)
     assert "| 2 | 29.00 | 0.1000 | 3 | 1.5 |" in table and table.splitlines()[0].startswith("| steps |")
-    assert "| 1 | 7.0 | 0.50 |" in distances_table(
-        points[:2], {k: {"swd": 7, "kid": 0.5} for k in ("a", "bb")}
-    )
 
 
 def test_means_are_over_pictures_that_all_have():
@@ -450,7 +451,7 @@ def test_the_command_measures_a_folder_as_a_set(tmp_path, capsys):
     ]
     mean = sum(p["measures"]["psnr"] for p in one) / 2
     assert found["points"][0]["psnr"] == pytest.approx(mean) and found["pictures"] == ["0", "1"]
-    assert set(found["distances"][found["points"][0]["key"]]) == {"swd", "kid"}
+    assert all(found["points"][k][name] >= 0 for k in range(2) for name in ("swd", "kid"))
 
 
 @pytest.mark.parametrize(

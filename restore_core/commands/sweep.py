@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,6 @@ from restore_core.tradeoff import (
     requests,
     run,
 )
-from restore_core.tradeoff.report import distances_table
 from restore_core.tradeoff.running import missing
 
 EXAMPLE = "--over steps,eta --values steps=10,20,50"
@@ -90,7 +90,8 @@ def add_parser(commands: Any) -> None:
 def _sweep(asked: argparse.Namespace) -> int:
     library = Library(asked.device)
     subjects = list(_subjects(asked, library))
-    plan = requests(*_sweeps(asked, subjects[0].task, library))
+    sweeps = list(_sweeps(asked, subjects[0].task, library))
+    plan = requests(*sweeps)
     journals = [Journal(_folder(asked, subject, len(subjects)), subject) for subject in subjects]
     for subject in subjects:
         for note in subject.notes:
@@ -106,7 +107,7 @@ def _sweep(asked: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 2
-    _tell(asked, plan, subjects, journals)
+    _tell(asked, sweeps, subjects, journals)
     return 0
 
 
@@ -230,42 +231,42 @@ def _measure(
 
 def _tell(
     asked: argparse.Namespace,
-    plan: Sequence[Request],
+    sweeps: Sequence[Sweep],
     subjects: Sequence[Subject],
     journals: Sequence[Journal],
 ) -> None:
-    sets = [[point for r in plan if (point := journal.get(r.settings))] for journal in journals]
-    points = sets[0] if len(sets) == 1 else means(sets)
+    plan = requests(*sweeps)
+    points = {point.key: point for point in _points(plan, subjects, journals)}
     presets = {journals[0].key(r.settings): r.preset for r in plan if r.preset is not None}
     scale = card(plan[0].settings.method).variant(plan[0].settings.variant).scale
-    plane = plane_of(subjects[0], scale)
-    found = as_json(points, plane, presets) | {"pictures": [subject.name for subject in subjects]}
-    distances = _distances(points, subjects, journals) if len(subjects) > 1 else {}
-    if distances:
-        found["distances"] = distances
+    plane, found = plane_of(subjects[0], scale), tuple(points.values())
+    record = as_json(found, plane, presets) | {"pictures": [subject.name for subject in subjects]}
     if asked.csv:
-        export.write_whole(asked.out / "points.csv", as_csv(points, plane, presets).encode())
-    export.write_whole(asked.out / "points.json", json.dumps(found, indent=1).encode())
+        export.write_whole(asked.out / "points.csv", as_csv(found, plane, presets).encode())
+    export.write_whole(asked.out / "points.json", json.dumps(record, indent=1).encode())
     if asked.json:
-        print(json.dumps(found))
+        print(json.dumps(record))
         return
-    print(as_table(points))
-    if distances:
-        print(f"\n{distances_table(points, distances)}")
-    print(f"\n{plane.note}", file=sys.stderr)
+    for sweep in sweeps:
+        keys = (journals[0].key(request.settings) for request in requests(sweep))
+        print(f"{as_table([points[key] for key in keys if key in points])}\n")
+    print(plane.note, file=sys.stderr)
 
 
-def _distances(
-    points: Sequence[Point], subjects: Sequence[Subject], journals: Sequence[Journal]
-) -> dict[str, dict[str, float]]:
-    """For each point the distance of its pictures, as a set, from the clean ones."""
+def _points(plan: Sequence[Request], subjects: Sequence[Subject], journals: Sequence[Journal]) -> list[Point]:
+    """The points of one photo; of several their means, and how far their pictures are, as sets, from the clean ones."""
+    sets = [[point for r in plan if (point := journal.get(r.settings))] for journal in journals]
+    if len(sets) == 1:
+        return sets[0]
     clean = [subject.clean for subject in subjects if subject.clean is not None]
-    found = {}
-    for point in points:
+    found = []
+    for point in means(sets):
         results = [images.load(journal.folder / "pictures" / f"{point.key}.png").rgb for journal in journals]
-        found[point.key] = {
-            "swd": sliced_wasserstein(results, clean), "kid": perceptual_kernel_distance(results, clean)
-        }  # fmt: skip
+        far = {
+            "swd": sliced_wasserstein(results, clean),
+            "kid": perceptual_kernel_distance(results, clean, paired=True),
+        }
+        found.append(replace(point, measures={**point.measures, **far}))
     return found
 
 

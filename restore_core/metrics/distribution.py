@@ -119,25 +119,34 @@ def _pieces(pictures: Pictures, tile: int) -> Iterator[Tensor]:
         yield pieces.permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, side, side)
 
 
-def perceptual_kernel_distance(results: Pictures, references: Pictures) -> float:
-    """1000 KID on LPIPS features of 128 px pieces; unbiased, so equal sets may come out a little below 0."""
+def perceptual_kernel_distance(results: Pictures, references: Pictures, *, paired: bool = False) -> float:
+    """1000 KID on LPIPS features of 128 px pieces; unbiased, so like sets may come out a little below 0.
+
+    paired   the k-th result was made from the k-th reference's own damage, in the same size; equal sets give 0
+    """
     _check_sets(results, references)
-    return 1000 * kernel_distance(lpips_features(results), lpips_features(references), width=5)
+    a, b = lpips_features(results), lpips_features(references)
+    return 1000 * kernel_distance(a, b, width=5, paired=paired)
 
 
-def kernel_distance(a: Tensor, b: Tensor, *, width: float | None = None) -> float:
+def kernel_distance(a: Tensor, b: Tensor, *, width: float | None = None, paired: bool = False) -> float:
     """KID: the unbiased squared maximum mean discrepancy of (n, d) and (m, d) features; Binkowski et al. 2018, eq. 4.
 
         k(x, y) = (x . y / width + 1)^3,    width: d unless said
 
-    Within a set a sample is not compared with itself; between the sets every pair counts.
+    Within a set a sample is not compared with itself; between the sets every pair counts, unless they are `paired`:
+    the k-th of both then show one scene, are not independent, and are left out as well (eq. 4 with n = m).
     """
     _check_features(a, b)
+    if paired and len(a) != len(b):
+        raise SettingsError(
+            f"{len(a)} and {len(b)} samples are not pairs. Give as many of one as of the other, of pictures of equal "
+            "size."
+        )
     a, b = a.double(), b.double()
     kernel = lambda x, y: (x @ y.T / (width or a.shape[1]) + 1) ** 3  # noqa: E731
-    return (
-        _off_diagonal_mean(kernel(a, a)) + _off_diagonal_mean(kernel(b, b)) - 2 * kernel(a, b).mean()
-    ).item()
+    between = _off_diagonal_mean(kernel(a, b)) if paired else kernel(a, b).mean()
+    return (_off_diagonal_mean(kernel(a, a)) + _off_diagonal_mean(kernel(b, b)) - 2 * between).item()
 
 
 def _off_diagonal_mean(square: Tensor) -> Tensor:

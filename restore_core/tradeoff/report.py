@@ -10,10 +10,10 @@ from typing import Any
 from restore_core.metrics import METRICS, Metric
 from restore_core.tradeoff.journal import Point
 from restore_core.tradeoff.measures import Plane
-from restore_core.tradeoff.sweep import flattened, varied
+from restore_core.tradeoff.sweep import flattened, telling
 
-ORDER = ("psnr", "mse", "ssim", "lpips", "consistency", "niqe", "sharpness", "path", "detour")
-DIGITS = {"psnr": 2, "consistency": 2, "niqe": 2, "mse": 6, "detour": 2}
+ORDER = ("psnr", "mse", "ssim", "lpips", "consistency", "niqe", "sharpness", "path", "detour", "swd", "kid")
+DIGITS = {"psnr": 2, "consistency": 2, "niqe": 2, "mse": 6, "detour": 2, "swd": 1, "kid": 2}
 
 
 def frontier(points: Sequence[Point], plane: Plane) -> tuple[str, ...]:
@@ -80,7 +80,8 @@ def as_json(
 
 def as_table(points: Sequence[Point]) -> str:
     """A Markdown table of what differs between the points, and their measures."""
-    keys = [key for key in varied([point.settings for point in points]) if key != "variant"] or ["steps"]
+    keys = [key for key in telling([point.settings for point in points]) if key != "variant"] or ["steps"]
+    keys.sort(key=lambda key: key != "method")
     measured = columns(points)
     heads = [*keys, *(_head(key) for key in measured), "calls", "s"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
@@ -92,12 +93,20 @@ def as_table(points: Sequence[Point]) -> str:
     return "\n".join(lines)
 
 
+OTHER_HEADS = {
+    "mse": "MSE (lower is better)",
+    "consistency": "Consistency dB (higher is better)",
+    "path": "Path length, LPIPS",
+    "detour": "Detour",
+    "swd": "SWD x1000 (lower is better)",
+    "kid": "KID on LPIPS features x1000 (lower is better)",
+}
+
+
 def _head(key: str) -> str:
     metric: Metric | None = METRICS.get(key)
     if metric is None:
-        return {"mse": "MSE (lower is better)", "consistency": "Consistency dB (higher is better)"}.get(
-            key, key
-        )
+        return OTHER_HEADS.get(key, key)
     return f"{metric.label}{f' {metric.unit}' if metric.unit else ''} ({metric.better} is better)"
 
 
@@ -126,15 +135,3 @@ def means(sets: Sequence[Sequence[Point]]) -> list[Point]:
         seconds = sum(point.seconds for point in same) / len(same)
         found.append(Point(key, first.settings, measures, seconds, first.calls, ""))
     return found
-
-
-def distances_table(points: Sequence[Point], distances: Mapping[str, Mapping[str, float]]) -> str:
-    """A Markdown table of the distances between sets, by what differs between the points."""
-    keys = [key for key in varied([point.settings for point in points]) if key != "variant"] or ["steps"]
-    heads = [*keys, "SWD x1000 (lower is better)", "KID on LPIPS features x1000 (lower is better)"]
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    for point in points:
-        flat, found = flattened(point.settings), distances[point.key]
-        cells = [*(_cell(flat.get(key)) for key in keys), f"{found['swd']:.1f}", f"{found['kid']:.2f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)

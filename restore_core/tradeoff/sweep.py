@@ -213,6 +213,14 @@ def varied(settings: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(sorted((k for k in keys if counts[k] > 1), key=lambda k: -counts[k]))
 
 
+def telling(settings: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Like `varied`, without what follows from the method: of its own settings only those that vary within it."""
+    methods = dict.fromkeys(one["method"] for one in settings)
+    within = [varied([one for one in settings if one["method"] == method]) for method in methods]
+    own = {"method", *(key for keys in within for key in keys)}
+    return tuple(key for key in varied(settings) if key in own)
+
+
 def flattened(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as JSON with the options beside the fields."""
     own = [f.name for f in fields(Settings) if f.name != "options"]

@@ -32,7 +32,7 @@ from restore_core.metrics import METRICS, Metric
 from restore_core.samplers import SAMPLERS
 from restore_core.tradeoff import Plane, Point, frontier
 from restore_core.tradeoff.report import columns, told
-from restore_core.tradeoff.sweep import AXES, flattened, varied
+from restore_core.tradeoff.sweep import AXES, flattened, telling
 
 MOST_SERIES = 8  # kinds of marks that can be told apart
 ROOM = {"psnr": 0.05, "consistency": 0.1, "lpips": 0.004, "niqe": 0.1, "sharpness": 0.01}
@@ -55,7 +55,7 @@ def plane_map(*, elem_id: str) -> gr.HTML:
 def map_value(points: Sequence[Point], plane: Plane, presets: Mapping[str, int], run: str = "") -> Value:
     """What the component shows for these points; `presets`: point key -> position on the slider."""
     there = [p for p in points if plane.x.key in p.measures and plane.y.key in p.measures]
-    keys = _telling(there)
+    keys = [key for key in telling([p.settings for p in there]) if key not in NEVER_A_SERIES]
     usual = _usual(there)
     along, kinds = _split(there, keys, usual)
     measured = [key for key in columns(there) if key != "mse"]
@@ -85,18 +85,6 @@ def _usual(points: Sequence[Point]) -> dict[str, Any]:
     """The value that most points have, for settings that are told only where they differ from it."""
     flat = [flattened(point.settings) for point in points]
     return {key: Counter(one.get(key) for one in flat).most_common(1)[0][0] for key in USUAL if flat}
-
-
-def _telling(points: Sequence[Point]) -> list[str]:
-    """What differs between the points, the most varied first; of a method's own settings those that vary within it."""
-    methods = {point.settings["method"] for point in points}
-    within = [varied([p.settings for p in points if p.settings["method"] == method]) for method in methods]
-    own = {key for keys in within for key in keys}
-    return [
-        key
-        for key in varied([point.settings for point in points])
-        if key == "method" or (key in own and key not in NEVER_A_SERIES)
-    ]
 
 
 def _split(
