@@ -58,7 +58,7 @@ def _of_every_run(defaults: Mapping[str, Any]) -> dict[str, gr.components.FormCo
         "eta": gr.Slider(
             0, 1, defaults["eta"], step=0.05, label="Randomness (eta)", info=ETA_INFO, elem_id="eta"
         ),
-        "noise": gr.Slider(0, 1, defaults["noise"], step=0.001, label="Noise level", elem_id="noise-level"),
+        "noise": gr.Number(defaults["noise"], label="Noise level", elem_id="noise-level"),
         "sampler": gr.Dropdown(
             [(s.label, s.key) for s in SAMPLERS.values()],
             value=defaults["sampler"],
@@ -114,23 +114,24 @@ def _control(option: Option) -> gr.components.FormComponent:
 
 
 def adjusted(ask: Ask, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Updates of the expert controls, in order: values, the method's own scale of noise, what is greyed and why."""
+    """Updates of the expert controls, in order: values, the method's own scale of noise, what is greyed and why.
+
+    No limit of a control changes: an event that was on its way would hold a value of the old ones, and be refused.
+    """
     why = fixed(ask)
     own = {key: {"value": value, "interactive": key not in why} for key, value in values.items()}
     option = noise_option(ask)
     if option is not None:
         own["noise"] |= {
             "label": option.label,
-            "minimum": option.low,
-            "maximum": option.high,
             "step": option.step,
-            "info": option.help,
+            "info": f"{option.low:g} to {option.high:g}. {option.help}",
         }
     for key in why.keys() & own.keys():
         own[key]["info"] = why[key]
     for key in own.keys() & INFOS.keys() - why.keys():
         own[key]["info"] = INFOS[key]
-    if ask.weights.published and "steps" not in why:  # the slider's own limit stays: a late event may hold an old value
+    if ask.weights.published and "steps" not in why:
         own["steps"]["info"] = f"These weights know {ask.weights.paper['steps']} noise levels: no more steps than that."
     offered = {o.key for o in card(ask.method_key).options_of(ask.weights.key)}
     for key in own_options():
