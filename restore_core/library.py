@@ -14,7 +14,7 @@ from restore_core import devices
 from restore_core.checkpoints import catalogue, files
 from restore_core.engine import restore
 from restore_core.errors import SettingsError
-from restore_core.methods import METHODS, Card, Method
+from restore_core.methods import EVERY, Card, Method
 from restore_core.settings import Settings
 
 TINY = 128  # pixels of the result's side at which a network is timed
@@ -22,9 +22,9 @@ TINY = 128  # pixels of the result's side at which a network is timed
 
 def card(key: str) -> Card:
     """The card of the method called `key`."""
-    if key not in METHODS:
-        raise SettingsError(f"There is no method called '{key}'. Choose one of {', '.join(METHODS)}.")
-    return METHODS[key].card
+    if key not in EVERY:
+        raise SettingsError(f"There is no method called '{key}'. Choose one of {', '.join(EVERY)}.")
+    return EVERY[key].card
 
 
 class Library:
@@ -45,7 +45,7 @@ class Library:
         """The method with this variant's weights, on the device."""
         chosen = card(key).variant(variant)
         modules = {role: self.network(weights) for role, weights in chosen.weights.items()}
-        return METHODS[key](chosen, modules)
+        return EVERY[key](chosen, modules)
 
     def network(self, key: str) -> nn.Module:
         """The network of one catalogue record; loaded at the first call, and again when its file has changed."""

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "restore_core"
 
 ROWS: dict[str, int] = {
     "errors": -1, "schedules": -0.5, "processes": 0, "networks": 0, "devices": 0,
-    "colour": 0, "memory": 0.5, "guidance": 2, "refusals": 0, "decoding": 0.5, "settings": 1, "images": 1, "checkpoints": 1,
+    "colour": 0, "memory": 0.5, "guidance": 2, "operators": 2, "refusals": 0, "decoding": 0.5, "settings": 1, "images": 1, "checkpoints": 1,
     "samplers": 2, "grids": 2, "problem": 2, "tiling": 2, "degradations": 2, "metrics": 2, "export": 2,
     "methods": 3, "engine": 3, "diagnosis": 3,
     "library": 4, "moments": 4, "training": 4, "tradeoff": 4,

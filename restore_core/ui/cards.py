@@ -10,7 +10,7 @@ import gradio as gr
 
 from restore_core.comparison import Wish
 from restore_core.library import Library, card
-from restore_core.methods import METHODS
+from restore_core.methods import EVERY
 from restore_core.samplers import GRID_LABELS, SAMPLERS
 from restore_core.settings import Settings
 from restore_core.ui import widgets
@@ -45,7 +45,7 @@ def card_of(letter: str, settings: Settings, library: Library, *, visible: bool)
             gr.HTML(f"<h2>{letter}</h2>", apply_default_css=False)
         with gr.Row(elem_classes="pair"):
             method = gr.Dropdown(
-                [(METHODS[key].card.title, key) for key in METHODS], value=values["method"], label="Method",
+                [(method.card.title, key) for key, method in EVERY.items()], value=values["method"], label="Method",
                 elem_id=f"compare-method-{name}", min_width=120,
             )  # fmt: skip
             variant = gr.Dropdown(
@@ -159,7 +159,7 @@ def for_task(values: Values, task: str) -> dict[str, Any]:
 
 
 def _task_of(variant: str) -> str | None:
-    found = (v.task for method in METHODS.values() for v in method.card.variants if v.key == variant)
+    found = (v.task for method in EVERY.values() for v in method.card.variants if v.key == variant)
     return next(found, None)
 
 

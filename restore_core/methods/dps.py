@@ -1,0 +1,60 @@
+"""DPS: the gradient of what the photo says, through the network. Chung et al., ICLR 2023, arXiv 2209.14687.
+
+    x0 <- x0 + (s^2/a) grad_x log p(y | x_t),      log p(y | x_t) = -|y - A D(x_t)|^2 / (2 v)       (Tweedie; eq. 10)
+
+The paper's step, zeta/|y - A D|, belongs to one sampler. Here v = sigma^2 + r^2, r^2 = level^2 sd^2/(level^2 + sd^2),
+the variance that the guess still has (Song et al. 2023, Pi-GDM): exact for Gaussian pictures and A = 1, whatever the
+sampler, so no step length needs to be tuned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from restore_core.methods import known
+from restore_core.methods.base import Card, Method, presets
+from restore_core.problem import Network, Problem
+from restore_core.settings import Settings
+
+
+class DPS(Method):
+    """Guidance by the likelihood's gradient."""
+
+    card = Card(
+        key="dps",
+        title="DPS",
+        paper="Chung et al. 2023, Diffusion Posterior Sampling for General Noisy Inverse Problems",
+        summary="The damage and the noise must be known. Each step asks the network how to explain the photo better.",
+        variants=known.VARIANTS,
+        options=(known.NOISE, known.BLUR),
+        defaults=known.DEFAULTS,
+        presets=presets({"samples": 8}, {"eta": 0.0}, {}, {"steps": 100}, {"steps": 200}),
+    )
+
+    def pose(self, image: Tensor, settings: Settings) -> Problem:
+        """VP from pure noise; a guess takes a pass through the network and one back."""
+        told, model = known.setting(image, settings, self.variant), self.modules["network"]
+        like = told.operator.inverse(told.y).float()
+        network = known.prior(model, told.process, like)
+        return known.problem(told, posterior(network, told, model.data_sd.item() ** 2))
+
+
+def posterior(network: Network, told: known.Setting, variance: float) -> Network:
+    """E[x0 | x_t, y] from E[x0 | x_t]; `variance` of pictures themselves."""
+
+    def guided(x: Tensor, t: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
+        known.refuse_tiles(x, told)
+        a, _, s = (c.to(x) for c in told.process.marginal(t))
+        level = (s / a) ** 2
+        v = told.sigma**2 + level * variance / (level + variance)
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            x0 = network(x, t, cond)
+            misfit = (told.y - told.operator.forward(x0)).square().sum() / (2 * v)
+            (slope,) = torch.autograd.grad(misfit, x)
+        return (x0 - s**2 / a * slope).detach()
+
+    return guided
