@@ -137,8 +137,13 @@ class Tab:
         values = defaults | {key: ask.values[key] for key in changed}
         ask = replace(ask, values=values, shown=defaults)
         controls = dict(zip(self.expert.values(), widgets.adjusted(ask, values), strict=True))
-        return controls | self.weights.shown(ask, self.desk.library) | {
-            self.shown: defaults, self.word: widgets.preset_text(*word(ask)), self.method: ask.method,
+        chosen = {} if method is None else {self.method: method}
+        if method is None and ask.method == "auto":  # where a method was chosen meanwhile, its menu stays
+            weights = self.weights.missing(ask, self.desk.library)
+        else:
+            weights = self.weights.shown(ask, self.desk.library)
+        return controls | weights | chosen | {
+            self.shown: defaults, self.word: widgets.preset_text(*word(ask)),
             self.preset: gr.update(interactive=not ask.as_published),
         }  # fmt: skip
 
