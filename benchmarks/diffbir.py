@@ -1,7 +1,7 @@
 """What DiffBIR costs, stage by stage, and what its guidance does. Random weights: cost does not depend on them.
 
     python -m benchmarks.diffbir shapes               published sizes: parameters, FLOPs, live bytes, without computing
-    python -m benchmarks.diffbir seconds [--full]     one call of each stage, timed; --full needs 8 GB and minutes
+    python -m benchmarks.diffbir seconds [--full]     one call of each stage, timed; --full needs 6 GB and minutes
     python -m benchmarks.diffbir memory               peak of live bytes over the picture's size, stage by stage, tiny
     python -m benchmarks.diffbir guidance FOLDER      compact variant: PSNR and LPIPS over the guidance scale
 
@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.diffbir_models import FULL, TINY, Networks, build
+from benchmarks.diffbir_models import FULL, TINY, Networks, Sizes, build
 from benchmarks.peak import Live, peak_bytes
 from restore_core import devices
 from restore_core.checkpoints import catalogue
@@ -40,38 +40,39 @@ SCALES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 Stage = Callable[[], object]
 
 
-def stages(networks: Networks, side: int, rows: int = 2) -> Mapping[str, tuple[Stage, int]]:
-    """Of each: one call for a square picture of `side`, and how many calls a run of STEPS guided steps makes."""
-    device = next(networks.control.parameters()).device
-    width = networks.base.text.network.config.hidden_size
+def stages(sizes: Sizes, device: torch.device, side: int, rows: int = 2) -> Iterator[tuple[str, Stage, int]]:
+    """(name, one call for a square picture of `side`, calls in a run of STEPS guided steps), built in turn."""
     x = torch.zeros(1, 3, side, side, device=device)
     z = torch.zeros(1, 4, side // 8, side // 8, device=device)
-    pair, text = z.expand(rows, -1, -1, -1), torch.zeros(rows, 77, width, device=device)
-    ids = torch.zeros(2, 77, dtype=torch.int64, device=device)
-    base, control = networks.base, networks.control
+    pair, text = z.expand(rows, -1, -1, -1), torch.zeros(rows, 77, sizes.text[0], device=device)
     quarter = x[..., : side // 4, : side // 4]
-    return {
-        "clean, SwinIR": (lambda: networks.cleaners["swinir"](x), 1),
-        "clean, BSRNet x4": (lambda: networks.cleaners["bsrnet"](quarter), 1),
-        "clean, SCUNet": (lambda: networks.cleaners["scunet"](x), 1),
-        "read the prompts": (lambda: base.text(ids), 1),
-        "encode": (lambda: base.autoencoder.encode(x), 1),
-        f"control + U-Net, {rows} prompts": (
-            lambda: base.unet(pair, 500.0, text, control(pair, 500.0, text, pair)), STEPS,
-        ),
-        "decode": (lambda: base.autoencoder.decode(z), 1),
-    }  # fmt: skip
+    cleaners = build(sizes, device, parts=("cleaners",)).cleaners
+    yield "clean, SwinIR", lambda: cleaners["swinir"](x), 1
+    yield "clean, BSRNet x4", lambda: cleaners["bsrnet"](quarter), 1
+    yield "clean, SCUNet", lambda: cleaners["scunet"](x), 1
+    yield from _reading(sizes, device)
+    autoencoder = build(sizes, device, parts=("autoencoder",)).base.autoencoder
+    yield "encode", lambda: autoencoder.encode(x), 1
+    yield "decode", lambda: autoencoder.decode(z), 1
+    denoiser = build(sizes, device, parts=("denoiser",))
+    unet, control = denoiser.base.unet, denoiser.control
+    yield f"control + U-Net, {rows} prompts", lambda: unet(pair, 500.0, text, control(pair, 500.0, text, pair)), STEPS
+
+
+def _reading(sizes: Sizes, device: torch.device) -> Iterator[tuple[str, Stage, int]]:
+    """The text encoder lives as long as it is measured, as in a run."""
+    reader = build(sizes, device, parts=("text",)).base.text
+    ids = torch.zeros(2, 77, dtype=torch.int64, device=device)
+    yield "read the prompts", lambda: reader(ids), 1
 
 
 def shapes(sides: tuple[int, ...] = (512, 1024, 2048)) -> Iterator[str]:
     """Published sizes on the meta device."""
-    networks = build(FULL, torch.device("meta"))
     yield "| stage | calls | " + " | ".join(f"{s} px: TFLOP a call, live GB" for s in sides) + " |"
     yield "|---|---|" + "---|" * len(sides)
-    found = [stages(networks, side) for side in sides]
-    for name in found[0]:
-        cells = [f"{_flops(of[name][0]) / 1e12:.3g}, {peak_bytes(of[name][0]) / 1e9:.2f}" for of in found]
-        yield f"| {name} | {found[0][name][1]} | " + " | ".join(cells) + " |"
+    for found in zip(*(stages(FULL, torch.device("meta"), side) for side in sides), strict=True):
+        cells = [f"{_flops(run) / 1e12:.3g}, {peak_bytes(run) / 1e9:.2f}" for _, run, _ in found]
+        yield f"| {found[0][0]} | {found[0][2]} | " + " | ".join(cells) + " |"
 
 
 @torch.no_grad()
@@ -82,13 +83,13 @@ def _flops(run: Stage) -> int:
 
 
 @torch.no_grad()
-def seconds(networks: Networks, side: int, rounds: int) -> Iterator[str]:
+def seconds(sizes: Sizes, device: torch.device, precision: str, side: int, rounds: int) -> Iterator[str]:
     """One call of each stage: the fastest of `rounds`."""
-    device = next(networks.control.parameters()).device
     yield "| stage | calls | s a call | s a run |"
     yield "|---|---|---|---|"
-    for name, (run, calls) in stages(networks, side).items():
-        taken = min(_timed(run, device) for _ in range(rounds))
+    for name, run, calls in stages(sizes, device, side):
+        with devices.autocast(device, precision):
+            taken = min(_timed(run, device) for _ in range(rounds))
         yield f"| {name} | {calls} | {taken:.3f} | {taken * calls:.2f} |"
 
 
@@ -176,6 +177,7 @@ def main() -> None:
     timed.add_argument("--side", type=int, default=512)
     timed.add_argument("--rounds", type=int, default=3)
     timed.add_argument("--device", default="cpu")
+    timed.add_argument("--precision", default="float32", choices=tuple(devices.PRECISIONS))
     sized = commands.add_parser("memory")
     sized.add_argument("--sides", default="512,1024,1536,2048")
     guided = commands.add_parser("guidance")
@@ -193,8 +195,10 @@ def _lines(asked: argparse.Namespace) -> Iterator[str]:
         yield from shapes()
     elif asked.table == "seconds":
         device = devices.choose(asked.device)
-        yield f"{devices.describe(device)}, {asked.side} px, {'published' if asked.full else 'tiny'} sizes"
-        yield from seconds(build(FULL if asked.full else TINY, device), asked.side, asked.rounds)
+        which = "published" if asked.full else "tiny"
+        yield f"{devices.describe(device)}, {asked.precision}, {asked.side} px, {which} sizes"
+        sizes = FULL if asked.full else TINY
+        yield from seconds(sizes, device, asked.precision, asked.side, asked.rounds)
     elif asked.table == "memory":
         os.environ.setdefault("STEPBACK_MEMORY", "1")
         yield f"pieces that fit into {os.environ['STEPBACK_MEMORY']} GB"

@@ -46,13 +46,19 @@ class Networks:
     cleaners: dict[str, nn.Module]
 
 
-def build(sizes: Sizes, device: torch.device, seed: int = 0) -> Networks:
-    """Random weights, the same for a seed; in eval mode and without gradients."""
-    meta = device.type == "meta"
+PARTS = ("denoiser", "autoencoder", "text", "cleaners")
+
+
+def build(sizes: Sizes, device: torch.device, seed: int = 0, parts: Sequence[str] = PARTS) -> Networks:
+    """Random weights, the same for a seed; in eval mode and without gradients. Parts not asked for hold nothing."""
+    meta, nothing = device.type == "meta", nn.Identity
     with torch.random.fork_rng(devices=[]), WithoutMemory() if meta else nullcontext():
         torch.manual_seed(seed)
-        base = StableDiffusion(_unet(sizes), _autoencoder(sizes), _text(sizes))
-        made = Networks(base, _control(sizes), _cleaners(sizes))
+        unet, control = (_unet(sizes), _control(sizes)) if "denoiser" in parts else (nothing(), nothing())
+        autoencoder = _autoencoder(sizes) if "autoencoder" in parts else nothing()
+        text = _text(sizes) if "text" in parts else nothing()
+        cleaners = _cleaners(sizes) if "cleaners" in parts else {}
+        made = Networks(StableDiffusion(unet, autoencoder, text), control, cleaners)
     for module in (made.base, made.control, *made.cleaners.values()):
         module.eval().requires_grad_(False).to(device)
     return made

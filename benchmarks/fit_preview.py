@@ -62,12 +62,24 @@ def coder(architecture: str, module: nn.Module) -> Coder:
         "refusion-latent-unet": lambda: Coder(
             lambda: unet_latents(module, WHOLE), lambda x: x, lambda x: x.clamp(0, 1)
         ),
+        "stable-diffusion-2": lambda: Coder(lambda: _diffused(module.autoencoder), to_signed, to_image),
     }
     if architecture not in kinds:
         raise SettingsError(
             f"'{architecture}' is no autoencoder, so it has no latents to look at. Choose one of {', '.join(kinds)}."
         )
     return kinds[architecture]()
+
+
+def _diffused(autoencoder: nn.Module) -> Latents:
+    """Stable Diffusion's, whose latents are what is diffused."""
+    return Latents(
+        lambda picture: (autoencoder.encode(picture), None),
+        lambda latent, _: autoencoder.decode(latent),
+        autoencoder.factor,
+        autoencoder.factor,
+        WHOLE,
+    )
 
 
 def crops(folder: Path) -> list[Tensor]:

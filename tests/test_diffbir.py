@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks import fit_preview
 from benchmarks.diffbir_models import FULL, TINY, Networks, build
 from benchmarks.peak import peak_bytes
 from restore_core.checkpoints import catalogue
@@ -282,6 +283,16 @@ def test_declared_needs_cover_what_the_published_sizes_take():
         (diffbir_latent.DENOISER, steered, pixels / 64),
     ):
         assert 1.2 < need.bytes_per_pixel / (peak_bytes(run) / count) < 2
+
+
+def test_the_preview_of_states_is_a_linear_look_that_a_benchmark_can_fit(networks):
+    coder = fit_preview.coder("stable-diffusion-2", networks.base)
+    picture = photo(64, 64)
+    z, decoded = coder.decoded(picture)
+    assert z.shape == (1, 4, 8, 8) and decoded.shape == picture.shape and torch.equal(coder.encode(picture), z)
+    problem = method(networks, "v2-1-photo").pose(photo(40, 40), settings("v2-1-photo"))
+    ends = [problem.preview(k * problem.guess) for k in (0.0, 0.01, 0.02)]
+    assert torch.allclose(ends[2] - ends[1], ends[1] - ends[0], atol=1e-4)  # no decoder has a straight line there
 
 
 # --- first stage -------------------------------------------------------------------------------------------------

@@ -51,12 +51,12 @@ class DiffBIR(Method):
         summary="Cleans the photo first, then redraws its detail from noise, as freely as guidance allows.",
         variants=(*_COMPACT, *PUBLISHED),
         options=(guidance.SCALE, *guidance.RANGE),
-        defaults={"sampler": "multistep-3-sde", "steps": 20, "spacing": "log-snr", "eta": 1.0, "guidance": 0.3},
+        defaults={"sampler": "multistep-3-sde", "steps": 20, "spacing": "log-snr", "eta": 1.0, "guidance": 0.5},
         presets=presets(
             {"guidance": 1.0, "samples": 4, "steps": 12},
-            {"guidance": 0.7},
+            {"guidance": 0.8},
             {},
-            {"guidance": 0.1, "steps": 30},
+            {"guidance": 0.25, "steps": 30},
             {"guidance": 0.0, "steps": 50},
         ),
     )

@@ -37,7 +37,7 @@ from restore_core.settings import Settings
 from restore_core.tiling import Pieces, windows
 
 MULTIPLE = 8  # latent pixels: three halvings in the U-Net
-OVERLAP = 8  # latent pixels shared by windows of the autoencoder
+OVERLAP = 16  # latent pixels shared by windows of the autoencoder
 # half as much again as the live activations of each pixel of the picture, and of the latent for control and U-Net with
 # one prompt (benchmarks.diffbir): 2.6 kB, 3.1 and 42.5; GRADIENT: the decoder with what its gradient needs
 ENCODER, DECODER, GRADIENT, DENOISER = Need(3_900), Need(4_600), Need(35_000), Need(64_000)

@@ -106,8 +106,12 @@ _V21 = {"style": POSITIVE_V21, "avoid": NEGATIVE_V21, "cfg": 8.0}
 _QUICK_EPS = {"sampler": "multistep-sde", "steps": 20, "spacing": "uniform", "eta": 1.0, "colour": "wavelet"}
 _QUICK_V = {"sampler": "multistep-3-sde", "steps": 10, "spacing": "paper", "eta": 1.0, "colour": "wavelet"}
 _POSITIONS = presets(
-    {"guidance": 0.9, "cfg": 1.0, "samples": 4}, {"guidance": 0.5, "cfg": 2.0}, {}, {"steps": 25}, {"steps": 50}
-)  # fmt: skip
+    {"guidance": 0.9, "cfg": 1.0, "samples": 4},
+    {"guidance": 0.5, "cfg": 2.0},
+    {},
+    {"guidance": 0.0, "steps": 25},
+    {"guidance": 0.0, "steps": 50},
+)
 _BIG = "About {} GB of downloads, and minutes a photo without a graphics card. Needs requirements-diffbir.txt."
 _FACES = "Only for faces cut out to 512 x 512 pixels or less. "
 
@@ -123,7 +127,7 @@ def _variant(
     return Variant(
         f"{version}-{name}", label, task,
         {"network": steered["base"], "control": control, "cleaner": f"diffbir/{cleaner}"},
-        scale=scale, options=(*OPTIONS, *own), defaults={**(_QUICK_EPS if early else _QUICK_V), **prompts},
+        scale=scale, options=(*OPTIONS, *own), defaults={**(_QUICK_EPS if early else _QUICK_V), **prompts, "guidance": 0.1},
         presets=_POSITIONS, paper={**(_PAPER_EPS if early else _PAPER_V), **prompts},
         note=(_FACES if task == "face" else "") + _BIG.format(size),
     )  # fmt: skip
