@@ -10,13 +10,14 @@ import gradio as gr
 
 from restore_core.images import MAX_PIXELS
 from restore_core.library import Library
-from restore_core.ui import compare, learn, links, models, restore, tradeoff
+from restore_core.ui import compare, degrade, learn, links, models, restore, tradeoff
 from restore_core.ui.desk import Desk
 
 TABS: tuple[tuple[str, str, Callable[[Desk], object]], ...] = (  # id, title, what fills it
     ("restore", "Restore", restore.fill),
     ("compare", "Compare", compare.fill),
     ("tradeoff", "Trade-off", tradeoff.fill),
+    ("degrade", "Degrade", degrade.fill),
     ("learn", "Learn", learn.fill),
     ("models", "Models", models.fill),
 )
