@@ -1,5 +1,6 @@
 // The plane of truth and looks: to the right is truer, up is more like the photo to the eye.
 const slider = $("input.t"), row = $("input.row");
+const narrow = element.clientWidth && element.clientWidth < 620;  // text of a drawing shrinks with it
 let found = null, entries = [], chart = null, profile = null, lumas = null, ghosts = "", chosen = null;
 
 const numbers = (p) => `PSNR ${p.psnr.toFixed(2)} dB, LPIPS ${p.lpips.toFixed(3)}`;
@@ -12,7 +13,7 @@ function draw() {
   const [x0, x1] = pad(Math.min(...xs), Math.max(...xs), 0.12), [y0, y1] = pad(Math.min(...ys), Math.max(...ys), 0.12);
   const nice = (low, high, step) => { const at = []; for (let v = Math.ceil(low / step) * step; v <= high; v += step) at.push(Number(v.toFixed(3))); return at; };
   const stepx = x1 - x0 > 4 ? 1 : 0.5, stepy = y1 - y0 > 0.15 ? 0.05 : y1 - y0 > 0.06 ? 0.02 : 0.01;
-  chart = plot($(".map"), { W: 560, H: 300, x: [x0, x1], y: [y1, y0], xticks: nice(x0, x1, stepx), yticks: nice(y0, y1, stepy),
+  chart = plot($(".map"), { W: narrow ? 400 : 560, H: narrow ? 280 : 300, x: [x0, x1], y: [y1, y0], xticks: nice(x0, x1, stepx), yticks: nice(y0, y1, stepy),
     xlabel: "truer: PSNR, dB →", ylabel: "↑ looks more like the photo: LPIPS" });
   const walk = found.means.map((p, k) => `${k ? "L" : "M"}${chart.px(p.psnr).toFixed(1)} ${chart.py(p.lpips).toFixed(1)}`).join("");
   const named = [2, 4, found.means.length].map((n) => [n, found.means[n - 1]]).map(([n, p]) =>
@@ -48,7 +49,7 @@ function line() {  // brightness along one row: samples, the mean of those avera
   const at = (picture) => Array.from(lumas.subarray(picture * size + r * side, picture * size + (r + 1) * side));
   const samples = found.samples.map((_, k) => at(k + 2)), xs = samples[0].map((_, i) => i);
   const middle = xs.map((i) => mean(samples.slice(0, n).map((s) => s[i])));
-  plot($(".profile svg"), { W: 1000, H: 240, x: [0, side - 1], y: [0, 255], xticks: [0, 32, 64, 96, 127], yticks: [0, 128, 255], xlabel: "column", ylabel: "brightness",
+  plot($(".profile svg"), { W: narrow ? 420 : 1000, H: 240, x: [0, side - 1], y: [0, 255], xticks: [0, 32, 64, 96, 127], yticks: [0, 128, 255], xlabel: "column", ylabel: "brightness",
     lines: [...samples.map((ys) => ({ name: "ghost", xs, ys })), { name: "truthline", xs, ys: at(0) }, { name: "predictor", xs, ys: at(1) }, { name: "mean", xs, ys: middle }] });
   $(".rowsays").textContent = r;
   $(".quarters").style.setProperty("--row", `${100 * r / side}%`);
