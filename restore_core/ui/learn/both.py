@@ -24,10 +24,10 @@ from restore_core.ui.learn.stage import Stage, Value
 SAMPLES = 12
 TEACHING = Teaching(
     ask="Which picture would you hang on the wall, and which would you show to a judge? Why are they not the same?",
-    see="A single sample lies to the left and low: photo-like, and wrong in its details. Averaging moves it right and "
-    "up, towards the predictor: truer on average, and softer. The points of one sampler run along a border that none "
-    "of them crosses. In the row of pixels, the samples disagree about every hair; their mean and the predictor agree "
-    "with each other, and with none of them.",
+    see="A single sample lies to the left and high: photo-like, and wrong in its details. Averaging moves it right and "
+    "down, towards the predictor: truer on average, and softer. The corner of both stays empty. "
+    "In the row of pixels the samples disagree about every hair; their mean and the predictor agree with each other, "
+    "and with none of them.",
     exercise="Average 1, 2, 4 and 12 samples and note the PSNR. Theory says +1.25 dB at 2, +2.04 at 4, at most +3.01. "
     "How close do these samples come, and what does it say about them if they gain less?",
     papers=(

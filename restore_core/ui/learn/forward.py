@@ -45,7 +45,7 @@ class Family:
 FAMILIES: Mapping[str, Family] = {
     "ddpm": Family(
         "DDPM", r"a_t=\sqrt{\bar\alpha_t},\quad y=0,\quad s_t=\sqrt{1-\bar\alpha_t}",
-        "Where it began, in 2020: the picture fades while noise takes its place, and at the end only noise is left.",
+        "Where it took off, in 2020: the picture fades while noise takes its place, and at the end only noise is left.",
         "none", (0, 0.05, 0.1, 0.5, 0.999),
     ),
     "sr3": Family(
@@ -73,9 +73,9 @@ FAMILIES: Mapping[str, Family] = {
         "program's small version, pixels.", "none", (0, 0.05, 0.1, 0.5, 0.999),
     ),
 }  # fmt: skip
-LAW = (
-    r"x_t = \textcolor{#0072B2}{a_t}\,x_0 + \textcolor{#009E73}{b_t}\,y + \textcolor{#D55E00}{s_t}\,\varepsilon,"
-    r"\qquad b_t = 1 - a_t,\quad \varepsilon\sim\mathcal N(0,1)"
+LAWS = (
+    r"x_t = \textcolor{#0072B2}{a_t}\,x_0 + \textcolor{#009E73}{b_t}\,y + \textcolor{#D55E00}{s_t}\,\varepsilon",
+    r"b_t = 1 - a_t,\quad \varepsilon\sim\mathcal N(0,1)",
 )
 ANCHORS = {
     "none": "no anchor (y = 0)",
@@ -85,8 +85,8 @@ ANCHORS = {
 TEACHING = Teaching(
     ask="At which t can you no longer tell what the photo shows? Is that where the signal-to-noise ratio passes 0 dB?",
     see="The eye is better than 0 dB: a shape is seen down to about -10 dB, for noise averages out over an area. The "
-    "histogram turns into a bell long before the picture is gone. With ResShift and IR-SDE it never becomes a bell of "
-    "its own: the damaged photo is still there at the end.",
+    "histogram turns into a bell long before the picture is gone. With ResShift and IR-SDE the damaged photo is still "
+    "inside the bell at the end: tick the box that takes the anchor away, and noise alone is left.",
     exercise="Note the t at which you lose the picture, for DDPM and for ResShift. Compare the decibels, not the t: "
     "different clocks, one quantity. Why do ResShift and IR-SDE need fewer steps back?",
     papers=(
@@ -140,7 +140,7 @@ def family(stage: Stage, key: object, name: str, noise: float | None) -> Value:
             **{column: [float(f"{v:.{DIGITS}g}") for v in values.tolist()] for column, values in table.items()},
         }  # fmt: skip
 
-    return stage.worked_out("forward", key, (name, noise), work)
+    return stage.worked_out("forward", key, (name, noise), work, light=True)
 
 
 def _posed(
@@ -164,7 +164,8 @@ def fill(stage: Stage) -> tuple[Forward, ...]:
         "there is at time t. Drag t and watch the mixture.",
     )  # fmt: skip
     with gr.Row(elem_id="learn-laws"):
-        formula(f"$${LAW}$$", "learn-one-formula")
+        for k, law in enumerate(LAWS):
+            formula(f"$${law}$$", f"learn-one-formula-{k}")
         for key, found in FAMILIES.items():
             formula(f"$${found.law}$$", f"learn-law-{key}")
 

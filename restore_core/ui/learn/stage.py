@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,16 +76,23 @@ class Stage:
         return found
 
     def worked_out(
-        self, part: str, key: object, asked: tuple[Hashable, ...], work: Callable[[Scene], Value]
+        self,
+        part: str,
+        key: object,
+        asked: tuple[Hashable, ...],
+        work: Callable[[Scene], Value],
+        *,
+        light: bool = False,
     ) -> Value:
-        """`work` on the scene, or what it gave the last time. It has the device to itself."""
+        """`work` on the scene, or what it gave the last time. It has the device to itself unless it is `light`."""
         chosen = self.scene(key)
         full = (part, chosen.key, asked)
         found = self.results.find(full)
-        if found is None:
-            with self.desk.turns.turn(never):
-                found = self.results.find(full)  # another page may have asked for the same in the meantime
-                if found is None:
-                    found = work(chosen) | {"scene": chosen.key, "asked": list(asked)}
-                    self.results.put(full, found)
+        if found is not None:
+            return found
+        with nullcontext() if light else self.desk.turns.turn(never):
+            found = self.results.find(full)  # another page may have asked for the same in the meantime
+            if found is None:
+                found = work(chosen) | {"scene": chosen.key, "asked": list(asked)}
+                self.results.put(full, found)
         return found
