@@ -7,12 +7,15 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
+import numpy as np
 import pytest
 import torch
 
 from restore_core import comparison, export, images
+from restore_core.diagnosis import diagnose
 from restore_core.engine import Frame
 from restore_core.library import Library, card
 from restore_core.samplers import SAMPLERS
@@ -161,6 +164,13 @@ def test_weights_follow_the_task_unless_they_undo_it_already(desk: Desk):
     assert cards.for_task(own, "deblur") == own and cards.for_task(own, "no such task") == own
 
 
+def test_blur_is_asked_for_where_it_must_be_known(desk: Desk):
+    known = values_of("ddnm") | {"blur": 3.0}
+    assert cards.wish(known)["blur"] == 3 and "blur" not in cards.wish(values_of() | {"blur": 3.0})
+    for values, seen in ((known, True), (values_of(), False)):
+        assert dict(zip(FIELDS, cards.adjusted(values, desk.library), strict=True))["blur"]["visible"] is seen
+
+
 def test_what_the_weights_fix_is_greyed_and_left_out(desk: Desk):
     variant = next(v for v in card("resshift").variants if "steps" in v.fixed)
     shown = cards.shown(card("resshift").settings(variant.key))
@@ -222,7 +232,11 @@ def test_a_photo_decides_the_weights_unless_the_task_is_told(tab: compare.Tab, t
     photo = str(tmp_path / "grainy.png")
     wanted = tab.arrive(photo, None, "auto", *flat(*four()))
     assert "120 × 96" in wanted[tab.facts]
-    assert {wanted[c.controls["variant"]]["value"] for c in tab.cards} == {"compact-denoise"}
+    task = diagnose(images.load(photo).rgb).task
+    assert task != "deblur"
+    for c in tab.cards:
+        method, variant = (wanted[c.controls[key]]["value"] for key in ("method", "variant"))
+        assert card(method).variant(variant).task == task
     told = tab.arrive(photo, None, "deblur", *flat(*four()))
     assert {told[c.controls["variant"]]["value"] for c in tab.cards} == {"compact-deblur"}
 
@@ -238,3 +252,42 @@ def test_one_number_for_all_or_each_its_own(tab: compare.Tab):
     values = [values_of() | {"seed": k} for k in range(2)]
     assert [w["seed"] for w in tab.wishes(values, 5)] == [5, 5]
     assert [w["seed"] for w in tab.wishes(values, None)] == [0, 1]
+
+
+# --- holes -----------------------------------------------------------------------------------------------------
+
+
+def drawn(rows: slice, height: int = 48, width: int = 60) -> dict:
+    """A canvas half the photo's size with a stroke over some rows."""
+    layer = np.zeros((height, width, 4), np.uint8)
+    layer[rows, :, 3] = 255
+    return {"background": None, "layers": [layer], "composite": None}
+
+
+def test_what_was_painted_becomes_transparent(tab: compare.Tab, photo: str):
+    request = SimpleNamespace(session_hash="s")
+    updates = tab.mark(request, photo, drawn(slice(10, 20)), *flat(*four()))
+    holed = images.load(updates[tab.photo])
+    assert holed.size == (96, 120) and torch.equal(holed.rgb, images.load(photo).rgb)
+    assert holed.alpha[..., 22:38, :].max() == 0 and holed.alpha[..., :18, :].min() == 1
+    chosen = [updates[c.controls["method"]]["value"] for c in tab.cards]
+    assert chosen[:3] == ["ddnm", "ddrm", "dps"]
+    assert {updates[c.controls["variant"]]["value"] for c in tab.cards} == {"known-holes"}
+
+
+@pytest.mark.parametrize(
+    ("canvas", "words"),
+    [(None, "Nothing was"), (drawn(slice(0, 0)), "Nothing was"), (drawn(slice(0, 48)), "Everything was")],
+)
+def test_no_stroke_and_nothing_but_stroke_are_told(tab: compare.Tab, photo: str, canvas: dict | None, words: str):
+    updates = tab.mark(SimpleNamespace(session_hash="s"), photo, canvas, *flat(*four()))
+    assert words in updates[tab.message] and tab.photo not in updates
+    assert "no photo yet" in tab.mark(SimpleNamespace(session_hash="s"), None, canvas, *flat(*four()))[tab.message]
+
+
+def test_holes_are_filled_side_by_side(desk: Desk, tab: compare.Tab, photo: str):
+    request = SimpleNamespace(session_hash="s")
+    holed = tab.mark(request, photo, drawn(slice(10, 20)), *flat(*four()))[tab.photo]
+    wishes = [{"method": key, "variant": "known-holes", "steps": 2, "seed": 1} for key in ("ddnm", "dps")]
+    *_, last = compared(desk, "s", holed, wishes)
+    assert not last.failed and last.kept is not None, last.text

@@ -113,6 +113,20 @@ def test_dps_is_exact_for_gaussian_pictures(share: float):
     assert torch.allclose(found, wanted, atol=1e-9)
 
 
+def test_dps_is_exact_for_gaussian_pictures_behind_any_damage():
+    """In the damage's coordinates each one is a Gaussian measured with strength s."""
+    operator, sigma = shrinking((16, 16), 4), 0.1
+    g = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(1, 3, n, n, generator=g, dtype=torch.float64) for n in (16, 4))
+    t = torch.tensor(400.0, dtype=torch.float64)
+    found = posterior(gaussian, Setting(PROCESS, operator, y, sigma), SD**2)(x, t, {})
+    a, _, s = PROCESS.marginal(t)
+    strengths = operator.strengths
+    precision = 1 / SD**2 + (a / s) ** 2 + (strengths / sigma) ** 2
+    told = a / s**2 * operator.coordinates(x) + strengths**2 / sigma**2 * operator.measured(y)
+    assert torch.allclose(found, operator.picture(told / precision), atol=1e-9)
+
+
 def test_dps_cannot_work_in_pieces(library: Library):
     settings = replace(card("dps").settings("known-sr4", steps=2), tile=128)
     problem = library.method("dps", "known-sr4").pose(scene(48, 64), settings)

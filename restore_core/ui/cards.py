@@ -15,7 +15,8 @@ from restore_core.samplers import GRID_LABELS, SAMPLERS
 from restore_core.settings import Settings
 from restore_core.ui import widgets
 
-FIELDS = ("method", "variant", "sampler", "steps", "eta", "spacing", "noise", "seed")
+FIELDS = ("method", "variant", "sampler", "steps", "eta", "spacing", "noise", "blur", "seed")
+OWN = ("noise", "blur")  # options that not every method has
 NOT_HERE = " (not here yet)"
 NO_NOISE = "These weights were trained at one noise level."
 
@@ -73,11 +74,14 @@ def card_of(letter: str, settings: Settings, library: Library, *, visible: bool)
                 noise = gr.Number(
                     values["noise"], label="Noise level", elem_id=f"compare-noise-{name}", min_width=120
                 )
+                blur = gr.Number(
+                    values["blur"], label="Blur", visible=False, elem_id=f"compare-blur-{name}", min_width=120
+                )
                 seed = gr.Number(
                     1, precision=0, minimum=0, maximum=widgets.MAX_SEED, label="Own variation number",
                     elem_id=f"compare-seed-{name}", min_width=120, interactive=False,
                 )  # fmt: skip
-    controls = (method, variant, sampler, steps, eta, spacing, noise, seed)
+    controls = (method, variant, sampler, steps, eta, spacing, noise, blur, seed)
     return Card(letter, box, dict(zip(FIELDS, controls, strict=True))), head
 
 
@@ -98,6 +102,7 @@ def shown(settings: Settings) -> dict[str, Any]:
         "eta": settings.options.get("eta", 0.0),
         "spacing": settings.spacing,
         "noise": settings.options.get("noise"),
+        "blur": settings.options.get("blur"),
         "seed": settings.seed,
     }
 
@@ -108,11 +113,12 @@ def adjusted(values: Values, library: Library) -> list[dict[str, Any]]:
     updates = {key: {"value": values[key], "interactive": key not in variant.fixed} for key in FIELDS if key != "seed"}
     updates["variant"]["choices"] = weights(values["method"], library)
     updates["eta"]["interactive"] &= has_eta(values["sampler"])
-    option = next((o for o in card(values["method"]).options if o.key == "noise"), None)
-    if option is None or "noise" in variant.fixed:
+    options = {o.key: o for o in card(values["method"]).options_of(variant.key) if o.key in OWN}
+    for key, option in options.items():
+        updates[key] |= {"label": option.label, "minimum": option.low, "maximum": option.high, "info": None}
+    if "noise" not in options or "noise" in variant.fixed:
         updates["noise"] |= {"interactive": False, "label": "Noise level", "info": NO_NOISE}
-    else:
-        updates["noise"] |= {"label": option.label, "minimum": option.low, "maximum": option.high, "info": None}
+    updates["blur"]["visible"] = "blur" in options
     return [gr.update(**updates[key]) if key in updates else gr.skip() for key in FIELDS]
 
 
@@ -127,8 +133,10 @@ def wish(values: Values) -> Wish:
     asked = {key: value for key, value in values.items() if key not in variant.fixed and value is not None}
     if not has_eta(asked["sampler"]):
         asked.pop("eta", None)
-    if not any(option.key == "noise" for option in card(values["method"]).options):
-        asked.pop("noise", None)
+    offered = {option.key for option in card(values["method"]).options_of(variant.key)}
+    for key in OWN:
+        if key not in offered:
+            asked.pop(key, None)
     return asked
 
 

@@ -17,10 +17,10 @@ from restore_core.degradations import TASKS
 from restore_core.diagnosis import diagnose
 from restore_core.errors import RestoreError, SettingsError
 from restore_core.library import card
-from restore_core.methods import METHODS
+from restore_core.methods import KNOWN, METHODS
 from restore_core.settings import Settings
-from restore_core.ui import cards, viewer, widgets
-from restore_core.ui.asking import UNSEEN, look_of
+from restore_core.ui import cards, masking, viewer, widgets
+from restore_core.ui.asking import UNSEEN, look_of, need_photo
 from restore_core.ui.cards import FIELDS, Card
 from restore_core.ui.comparing import Message, compared
 from restore_core.ui.desk import Desk, sentence
@@ -32,6 +32,7 @@ AWAY = ["away"]  # a class of page.css: not shown, but there
 Updates = dict[Any, Any]
 
 FEWEST = 2
+TOLD = "told"  # the task: the weights on the cards say what is undone
 SAME_INFO = "The runs begin with the same numbers. Off: each with its own variation number."
 CLEAN_INFO = "The picture that your photo was made from, if you have it: results are measured against it too."
 
@@ -89,7 +90,7 @@ class Tab:
             updates[self.facts] = widgets.text(line)
             if incoming:
                 values, count = self._received(json.loads(incoming), values)
-                updates |= self._laid_out(max(count, FEWEST)) | {self.task: "auto"}
+                updates |= self._laid_out(max(count, FEWEST)) | {self.task: TOLD}
             elif task == "auto" and seen:
                 values = [cards.for_task(one, seen) for one in values]
             updates[self.message] = ""
@@ -121,11 +122,31 @@ class Tab:
     def set_task(self, task: str, path: str | None, *read: Any) -> Updates:
         """Another task: every card takes weights for it."""
         try:
-            wanted = task if task != "auto" else self._look(path)[1]
+            wanted = {"auto": lambda: self._look(path)[1], TOLD: str}.get(task, lambda: task)()
         except RestoreError:
             wanted = ""
         values = self.values(read)
         return self._adjusted([cards.for_task(one, wanted) for one in values] if wanted else values)
+
+    def mark(
+        self, request: gr.Request, path: str | None, drawn: dict[str, Any] | None, *read: Any
+    ) -> Updates:
+        """Holes were painted: the photo has them from now on, and every card takes weights that fill holes."""
+        try:
+            holed = masking.save(self.desk, request.session_hash or "", need_photo(path), drawn)
+        except Exception as error:
+            return {self.message: widgets.text(sentence(error), "error")}
+        values = [self._filling(one, k) for k, one in enumerate(self.values(read))]
+        return {self.photo: str(holed), self.task: TOLD, self.message: "", **self._adjusted(values)}
+
+    def _filling(self, values: dict[str, Any], place: int) -> dict[str, Any]:
+        """The card with weights for holes: its own method's where they are here, else one that is told of them."""
+        own = [v.key for v in card(values["method"]).variants if v.task == "inpaint"]
+        here = [key for key in own if self.desk.library.has(values["method"], key)]
+        if here:
+            return cards.moved(values | {"variant": here[0]}, "variant")
+        method = list(KNOWN)[place % len(KNOWN)]
+        return cards.moved(values | {"method": method, "variant": card(method).variant_for("inpaint").key}, "variant")
 
     def moved(self, *read: Any, letter: str, key: str) -> Updates:
         """A control that others hang on was moved by hand."""
@@ -160,7 +181,8 @@ class Tab:
         except RestoreError as error:
             yield {self.message: widgets.text(str(error), "error")}
             return
-        for message in compared(self.desk, request.session_hash or "", path, wishes, task=task, clean=clean):
+        told = "auto" if task == TOLD else task
+        for message in compared(self.desk, request.session_hash or "", path, wishes, task=told, clean=clean):
             yield self._told(message)
 
     def _told(self, message: Message) -> Updates:
@@ -213,7 +235,7 @@ class Tab:
 
     # wiring
 
-    def wire(self, dice: gr.Button, swap: gr.Button, copy: gr.Button) -> None:
+    def wire(self, dice: gr.Button, swap: gr.Button, copy: gr.Button, holes: masking.Editor) -> None:
         """Which event calls which handler."""
         quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         last = quick | {"trigger_mode": "always_last"}
@@ -227,6 +249,9 @@ class Tab:
             for key in ("method", "variant", "sampler"):
                 handler = partial(self.moved, letter=one.letter, key=key)
                 one.controls[key].input(handler, one.listed, one.listed, **last)
+        holes.take.click(lambda path: path, self.photo, holes.canvas, **quick)
+        marked = [self.photo, self.task, self.message, *self.listed]
+        holes.use.click(self.mark, [self.photo, holes.canvas, *self.listed], marked, **quick)
         self.more.click(partial(self.arrange, change=1), self.count, boxes, **quick)
         self.fewer.click(partial(self.arrange, change=-1), self.count, boxes, **quick)
         pair = [*self.cards[0].listed, *self.cards[1].listed]
@@ -254,6 +279,7 @@ def fill(desk: Desk) -> Tab:
             with gr.Accordion("The clean picture", open=False, elem_id="compare-truth"):
                 gr.HTML(widgets.text(CLEAN_INFO), apply_default_css=False)
                 clean = _photo("Drop the clean picture here", "compare-clean", 140)
+            holes = masking.fill("compare")
             same = gr.Checkbox(True, label="Same starting noise for all", info=SAME_INFO, elem_id="compare-same")
             with gr.Row(elem_id="compare-variation"):
                 seed = gr.Number(
@@ -295,7 +321,7 @@ def fill(desk: Desk) -> Tab:
         desk, photo, clean, facts, task, seed, same, tuple(found for found, _ in laid), gr.State(FEWEST), more, fewer,
         run, stop, message, tuple(films), tuple(places), pictures, table, kept, files, gr.State(None), restore,
     )  # fmt: skip
-    tab.wire(dice, swap, copy)
+    tab.wire(dice, swap, copy, holes)
     return tab
 
 
@@ -312,7 +338,8 @@ def _tasks(desk: Desk) -> list[tuple[str, str]]:
     """The tasks that weights on this machine undo."""
     every = ((key, v) for key, method in METHODS.items() for v in method.card.variants if v.task in TASKS)
     able = {v.task for key, v in every if desk.library.has(key, v.key)}
-    return [("I am not sure", "auto"), *((task.label, key) for key, task in TASKS.items() if key in able)]
+    named = [(task.label, key) for key, task in TASKS.items() if key in able]
+    return [("I am not sure", "auto"), *named, ("As the cards say", TOLD)]
 
 
 def _first_methods() -> list[str]:
