@@ -150,9 +150,7 @@ def fill(stage: Stage) -> tuple[Back, ...]:
         steps = gr.Slider(
             LEAST, MOST, 8, step=1, label="Steps", elem_id="learn-back-steps", scale=2, min_width=170
         )
-        eta = gr.Slider(
-            0, 1, 1, step=0.05, label="Eta: chance", elem_id="learn-back-eta", scale=2, min_width=170
-        )
+        eta = gr.Slider(0, 1, 1, step=0.05, label="Eta", elem_id="learn-back-eta", scale=2, min_width=170)
         seed = gr.Slider(
             1, 20, 1, step=1, label="Variation", elem_id="learn-back-seed", scale=2, min_width=150
         )

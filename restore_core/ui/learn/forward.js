@@ -90,6 +90,7 @@ function take(family, keep) {
 
 async function choose(key, noise) {
   const asked = ++wanted, name = [scene, key, noise].join();
+  if (!known[name] && noise === null) $(".words").textContent = "Working it out …";
   const family = known[name] || await server.curves([scene, key, noise]);
   if (asked !== wanted) return;  // something newer was asked for in the meantime
   if (family.error) { $(".words").textContent = family.error; return; }

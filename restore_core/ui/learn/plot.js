@@ -57,6 +57,11 @@ function bytes(text) {
 }
 
 function once(draw) {  // now, if the value is there already, and whenever it changes
-  watch("value", () => { if (props.value && props.value.scene) draw(props.value); });
-  if (props.value && props.value.scene) draw(props.value);
+  const drawn = () => {
+    if (!props.value || !props.value.scene) return;
+    element.firstElementChild.dataset.ready = "true";
+    draw(props.value);
+  };
+  watch("value", drawn);
+  drawn();
 }
