@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -36,7 +36,6 @@ from restore_core.methods.diffbir_latent import pose_latent
 from restore_core.methods.diffbir_weights import process_of, truncated
 
 VARIANT, STEPS, CFG = "v2-1-photo", 10, 8.0
-SCALES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 Stage = Callable[[], object]
 
 
@@ -147,7 +146,7 @@ def damaged(folder: Path, damage: str, seed: int = 0) -> Iterator[Pair]:
 
 
 def guidance(
-    folder: Path, damage: str, weights: str, limit: int | None, changes: Mapping[str, object]
+    folder: Path, damage: str, weights: str, scales: Sequence[float], limit: int | None, changes: Mapping[str, object]
 ) -> Iterator[str]:
     """After each picture the table so far: input, then every scale; the seeds are the pictures' numbers."""
     table, library = Table(), Library()
@@ -155,7 +154,7 @@ def guidance(
         if limit is not None and k >= limit:
             break
         table.add("input", pair, pair.enlarged)
-        for scale in SCALES:
+        for scale in scales:
             last = _guided(library, pair, weights, {**changes, "guidance": scale, "seed": k})
             table.add(f"guidance {scale:g}", pair, last.result, last.seconds, last.calls)
         yield as_table(table.scores())
@@ -184,6 +183,7 @@ def main() -> None:
     guided.add_argument("folder", type=Path)
     guided.add_argument("--damage", default="denoise", help=", ".join((*TASKS, *RECIPES)))
     guided.add_argument("--weights", help="task of the compact weights, if not that of the damage")
+    guided.add_argument("--scales", default="0,0.2,0.4,0.6,0.8,1")
     guided.add_argument("--limit", type=int)
     guided.add_argument("--steps", type=int)
     for line in _lines(parser.parse_args()):
@@ -205,7 +205,8 @@ def _lines(asked: argparse.Namespace) -> Iterator[str]:
         yield from memory(build(TINY, torch.device("cpu")), tuple(int(side) for side in asked.sides.split(",")))
     else:
         weights = asked.weights or asked.damage
-        yield from guidance(asked.folder, asked.damage, weights, asked.limit, {"steps": asked.steps})
+        scales = [float(scale) for scale in asked.scales.split(",")]
+        yield from guidance(asked.folder, asked.damage, weights, scales, asked.limit, {"steps": asked.steps})
 
 
 if __name__ == "__main__":
