@@ -427,11 +427,17 @@ def sweep(*arguments: object) -> int:
 def test_the_command_measures_and_goes_on(tmp_path, capsys):
     export.save(scene(80), tmp_path / "clean.png")
     asked = [tmp_path / "clean.png", "--damage", "deblur", "--out", tmp_path / "out"]
-    assert sweep(*asked, "--over", "steps", "--values", "steps=1,2", "--csv") == 0
+    assert sweep(*asked, "--over", "steps", "--values", "steps=1,2", "--csv", "--report") == 0
     first = capsys.readouterr()
     assert first.out.count("\n| ") == 2 and "2 points: about" in first.err
     rows = list(csv.DictReader((tmp_path / "out" / "points.csv").read_text().splitlines()))
     assert [row["steps"] for row in rows] == ["1", "2"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert (
+        page.count("data:image/") >= 4
+        and "steps 2" in page
+        and "http://" not in page.replace("http://www.w3", "")
+    )
     assert sweep(*asked, "--over", "steps", "--values", "steps=1,2,3", "--json") == 0
     second = capsys.readouterr()
     assert "3 points, 2 of them measured already" in second.err

@@ -33,6 +33,7 @@ from restore_core.tradeoff import (
     Sweep,
     as_csv,
     as_json,
+    as_page,
     as_table,
     damaged,
     default_values,
@@ -81,6 +82,7 @@ def add_parser(commands: Any) -> None:
         "--out", type=Path, required=True, metavar="DIR", help="points, pictures and what goes on later"
     )
     p.add_argument("--csv", action="store_true", help="write DIR/points.csv")
+    p.add_argument("--report", action="store_true", help="write DIR/report.html, one page that opens offline")
     p.add_argument("--json", action="store_true", help="print one JSON object")
     p.add_argument("--yes", action="store_true", help="do not ask before a long sweep")
     p.add_argument("--device")
@@ -90,6 +92,10 @@ def add_parser(commands: Any) -> None:
 def _sweep(asked: argparse.Namespace) -> int:
     library = Library(asked.device)
     subjects = list(_subjects(asked, library))
+    if asked.report and len(subjects) > 1:
+        raise SettingsError(
+            "--report shows the runs of one photo; a folder gives means over several. Leave it out."
+        )
     sweeps = list(_sweeps(asked, subjects[0].task, library))
     plan = requests(*sweeps)
     journals = [Journal(_folder(asked, subject, len(subjects)), subject) for subject in subjects]
@@ -244,6 +250,8 @@ def _tell(
     if asked.csv:
         export.write_whole(asked.out / "points.csv", as_csv(found, plane, presets).encode())
     export.write_whole(asked.out / "points.json", json.dumps(record, indent=1).encode())
+    if asked.report:
+        export.write_whole(asked.out / "report.html", as_page(found, plane, journals[0], presets).encode())
     if asked.json:
         print(json.dumps(record))
         return

@@ -15,7 +15,7 @@ frontier. Where a sampler's settings lie on it is seen by running them:
 
 from restore_core.tradeoff.journal import Journal, Point, Shelf
 from restore_core.tradeoff.measures import Plane, plane_of
-from restore_core.tradeoff.report import as_csv, as_json, as_table, frontier, means
+from restore_core.tradeoff.report import as_csv, as_json, as_page, as_table, frontier, means
 from restore_core.tradeoff.running import Estimate, estimate, run
 from restore_core.tradeoff.subject import Subject, damaged, given
 from restore_core.tradeoff.sweep import AXES, PAPER_STEPS, Request, Sweep, default_values, requests
@@ -33,6 +33,7 @@ __all__ = [
     "Sweep",
     "as_csv",
     "as_json",
+    "as_page",
     "as_table",
     "damaged",
     "default_values",

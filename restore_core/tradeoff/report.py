@@ -7,12 +7,14 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from restore_core import export, images
 from restore_core.metrics import METRICS, Metric
-from restore_core.tradeoff.journal import Point
+from restore_core.tradeoff.journal import CLEAN, INPUT, Journal, Point
 from restore_core.tradeoff.measures import Plane
 from restore_core.tradeoff.sweep import flattened, telling
 
 ORDER = ("psnr", "mse", "ssim", "lpips", "consistency", "niqe", "sharpness", "path", "detour", "swd", "kid")
+PAGE_SIDE = 384  # px of a picture on the page
 DIGITS = {"psnr": 2, "consistency": 2, "niqe": 2, "mse": 6, "detour": 2, "swd": 1, "kid": 2}
 
 
@@ -117,6 +119,32 @@ def told(key: str, value: float | None) -> str:
 
 def _cell(value: Any) -> str:
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def as_page(
+    points: Sequence[Point], plane: Plane, journal: Journal, presets: Mapping[str, int] | None = None
+) -> str:
+    """One page of HTML that opens offline: the map, every run with its picture and settings, the rows as JSON."""
+    keys = [key for key in telling([point.settings for point in points]) if key != "variant"] or ["steps"]
+    heads = [_head(key).split(" (")[0] for key in columns(points)]
+    runs = []
+    for point in points:
+        flat = flattened(point.settings)
+        shown = images.to_uint8(images.shrink_to(images.load(journal.folder / point.picture).rgb, PAGE_SIDE))
+        numbers = dict(zip(heads, (point.measures.get(key) for key in columns(points)), strict=True))
+        name = ", ".join(f"{key} {_cell(flat[key])}" for key in keys if flat.get(key) is not None)
+        runs.append(
+            export.Measured(name, numbers, export.encode_jpeg(shown, 88), str(flat["method"]), point.settings)
+        )
+    others = [(journal.folder / INPUT, "The photo"), (journal.folder / CLEAN, "The clean picture")]
+    return export.runs_report(
+        "The tradeoff between truth and looks",
+        runs,
+        axes=(_head(plane.x.key).split(" (")[0], _head(plane.y.key).split(" (")[0]),
+        record=as_json(points, plane, presets),
+        notes=(plane.note,),
+        others=[(path.read_bytes(), word) for path, word in others if path.is_file()],
+    )
 
 
 def means(sets: Sequence[Sequence[Point]]) -> list[Point]:

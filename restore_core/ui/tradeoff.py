@@ -18,7 +18,7 @@ from restore_core.errors import RestoreError
 from restore_core.library import card
 from restore_core.methods import METHODS
 from restore_core.settings import Settings
-from restore_core.tradeoff import AXES, as_csv, as_json
+from restore_core.tradeoff import AXES, as_csv, as_json, as_page
 from restore_core.tradeoff.sweep import PAPER_NOISE, PAPER_STEPS, default_values
 from restore_core.ui import widgets
 from restore_core.ui.desk import Desk, sentence
@@ -105,6 +105,7 @@ class Tab:
     map: gr.HTML
     csv: gr.DownloadButton
     json: gr.DownloadButton
+    page: gr.DownloadButton
     anew: gr.Button
     panel: gr.HTML
     actions: gr.Row
@@ -127,7 +128,12 @@ class Tab:
     @property
     def shown(self) -> list[Any]:
         """What belongs to the photo's board."""
-        return [self.map, self.note, self.message, self.progress, self.csv, self.json, self.anew]
+        return [self.map, self.note, self.message, self.progress, *self.files, self.anew]
+
+    @property
+    def files(self) -> tuple[gr.DownloadButton, ...]:
+        """Files of everything on the map."""
+        return self.csv, self.json, self.page
 
     @property
     def open(self) -> list[Any]:
@@ -311,25 +317,20 @@ class Tab:
         points = found.points if found is not None else ()
         if found is None or not points:
             off = gr.update(interactive=False, value=None)
-            return {self.csv: off, self.json: off, self.anew: gr.update(interactive=False)}
+            return {button: off for button in self.files} | {self.anew: gr.update(interactive=False)}
         kept = self.desk.store.open(session)
+        asked = points, found.plane
         texts = {
-            "csv": as_csv(points, found.plane, found.presets),
-            "json": json.dumps(as_json(points, found.plane, found.presets), indent=1),
+            "tradeoff.csv": as_csv(*asked, found.presets),
+            "tradeoff.json": json.dumps(as_json(*asked, found.presets), indent=1),
+            "tradeoff.html": as_page(*asked, found.journal, found.presets),
         }
-        paths = {
-            kind: str(
-                self.desk.store.keep_file(
-                    session,
-                    kept,
-                    f"tradeoff.{kind}",
-                    lambda path, t=text: export.write_whole(path, t.encode()),
-                )
-            )
-            for kind, text in texts.items()
-        }
-        on = {kind: gr.update(interactive=True, value=path) for kind, path in paths.items()}
-        return {self.csv: on["csv"], self.json: on["json"], self.anew: gr.update(interactive=True)}
+        updates: Updates = {self.anew: gr.update(interactive=True)}
+        for button, (name, text) in zip(self.files, texts.items(), strict=True):
+            write = lambda path, t=text: export.write_whole(path, t.encode())  # noqa: E731
+            path = self.desk.store.keep_file(session, kept, name, write)
+            updates[button] = gr.update(interactive=True, value=str(path))
+        return updates
 
     # wiring
 
@@ -468,6 +469,9 @@ def fill(desk: Desk) -> Tab:
                     as_json_file = gr.DownloadButton(
                         "JSON", elem_id="tradeoff-json", size="sm", interactive=False, min_width=80
                     )
+                    report = gr.DownloadButton(
+                        "Report", elem_id="tradeoff-report", size="sm", interactive=False, min_width=80
+                    )
                     anew = gr.Button(
                         "Forget these points",
                         elem_id="tradeoff-anew",
@@ -485,8 +489,8 @@ def fill(desk: Desk) -> Tab:
     plane.value = EMPTY
     tab = Tab(
         desk, photo, clean_photo, clean, incoming, have, have_word, task, method, over, values, positions, side, seed,
-        estimate, agreed, run, stop, message, progress, note, plane, csv, as_json_file, anew, panel, actions, compare,
-        keep, sent,
+        estimate, agreed, run, stop, message, progress, note, plane, csv, as_json_file, report, anew, panel, actions,
+        compare, keep, sent,
     )  # fmt: skip
     tab.wire(paper)
     return tab
