@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -125,6 +126,37 @@ def test_bayer_planes_from_black_to_white():
     assert frames.step == pytest.approx(1 / 900) and frames.floor == pytest.approx(-100 / 900)
     with pytest.raises(ImageError, match="Bayer"):
         bayer_planes(values, None, [0], 1000.0)
+
+
+def test_raw_files_are_read_through_rawpy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A stand-in for the package with what is used of it: a burst of one scene behind a Bayer pattern."""
+    generator, scene = torch.Generator().manual_seed(0), torch.linspace(0.1, 0.8, 256).expand(256, 256)
+
+    class Raw(SimpleNamespace):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+    def imread(path: str) -> Raw:
+        if "broken" in path:
+            raise OSError("no raw file")
+        values = poisson_gaussian(scene, 2e-3, 0.01, generator).mul(1000).add(64).round().clamp(0, 1064)
+        pattern = np.array([[0, 1], [3, 2]], np.uint8)
+        return Raw(
+            raw_image_visible=values.numpy().astype(np.uint16), raw_pattern=pattern, color_desc=b"RGBG",
+            black_level_per_channel=[64, 64, 64, 64], white_level=1064,
+        )  # fmt: skip
+
+    fake = SimpleNamespace(imread=imread, LibRawError=type("LibRawError", (Exception,), {}))
+    monkeypatch.setitem(sys.modules, "rawpy", fake)
+    frames = read_frames([tmp_path / "a.dng", tmp_path / "b.DNG", tmp_path / "c.dng"])
+    assert frames.names == ("R", "G1", "G2", "B") and frames.planes.shape == (3, 4, 128, 128)
+    for line in calibrate(frames).lines.values():
+        assert line.k == pytest.approx(2e-3, rel=0.15) and line.sigma == pytest.approx(0.01, rel=0.35)
+    with pytest.raises(ImageError, match=r"broken\.nef cannot be read"):
+        read_frames([tmp_path / "broken.nef"])
 
 
 def test_greens_count_as_one_in_a_simulation(scene: Tensor):
