@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,9 +147,10 @@ def test_a_point_is_opened_in_compare(desktop: Watched):  # noqa: F811
     page = swept(desktop, "cat", "1, 3")
     page.focus("#tradeoff-map .mark")
     page.keyboard.press("Enter")
-    desktop.say("#tradeoff-open", "Network calls")
+    steps = re.search(r"Steps\s+(\d+)", desktop.say("#tradeoff-open", "Network calls"))[1]
     page.click("#tradeoff-compare")
     desktop.say("#compare-facts", "pixels")
+    page.wait_for_function("n => document.querySelector('#compare-steps-a input').value === n", arg=steps)
     assert page.get_by_role("tab", name="Compare", exact=True).get_attribute("aria-selected") == "true"
 
 
