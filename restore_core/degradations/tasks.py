@@ -22,6 +22,7 @@ from restore_core.degradations.blur import (
 )
 from restore_core.degradations.compression import jpeg, shrink
 from restore_core.degradations.noise import camera_noise, film_grain, gaussian_noise
+from restore_core.degradations.published import filtered
 from restore_core.degradations.weather import haze, rain
 from restore_core.errors import SettingsError
 from restore_core.images import resize, to_8bit
@@ -119,9 +120,9 @@ def _blur(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> 
     if p["length"] > 0:
         clean = blur(clean, motion_kernel(p["length"], p["angle"]))
     if p["defocus"] > 0:
-        clean = blur(clean, defocus_kernel(p["defocus"]))
+        clean = filtered(clean, defocus_kernel(p["defocus"]))
     if p["shake"] > 0:
-        clean = blur(clean, trajectory_kernel(p["shake"], p["path"]))
+        clean = filtered(clean, trajectory_kernel(p["shake"], p["path"]).flip(0, 1))
     return gaussian_noise(clean, p["noise"], generator)
 
 
@@ -223,7 +224,7 @@ def _old(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> T
     """The lens, the print's grain, the years, the marks, the scanner's file."""
     p = parameters
     if p["sigma"] > 0:
-        clean = blur(clean, gaussian_kernel(p["sigma"]))
+        clean = filtered(clean, gaussian_kernel(p["sigma"]))
     clean = film_grain(clean, p["grain"], p["grain_size"], generator)
     clean = fade(clean, p["fading"], yellow=p["yellow"], colourless=p["colourless"])
     clean = dust(scratches(clean, p["scratches"], generator), p["dust"], generator)
@@ -266,7 +267,7 @@ def _stage(image: Tensor, p: Parameters, generator: torch.Generator) -> Tensor:
     """Blur, made smaller, noise, JPEG, then brought back to its size."""
     size = image.shape[-2:]
     if p["sigma"] > 0:
-        image = blur(image, gaussian_kernel(p["sigma"], p["ratio"] * p["sigma"], p["angle"]))
+        image = filtered(image, gaussian_kernel(p["sigma"], p["ratio"] * p["sigma"], p["angle"]))
     if p["factor"] > 1:
         image = shrink(image, p["factor"])
     if p["iso"] > 0:
