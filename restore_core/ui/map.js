@@ -39,7 +39,7 @@ function frame(value, box) {
   const [x, y] = [scale(value.x, value.points.map((p) => p.x), box.left, box.right), scale(value.y, value.points.map((p) => p.y), box.bottom, box.top)];
   const axes = make("g", { class: "axes", "aria-hidden": "true" });
   for (const [v, text] of ticks(x.low, x.high, box.right - box.left < 380 ? 4 : 6)) {
-    axes.append(make("line", { x1: x.at(v), x2: x.at(v), y1: box.top, y2: box.bottom }), make("text", { x: x.at(v), y: box.bottom + 17, "text-anchor": "middle" }, text));
+    axes.append(make("line", { x1: x.at(v), x2: x.at(v), y1: box.top, y2: box.bottom }), make("text", { x: Math.min(x.at(v), box.right - 6), y: box.bottom + 17, "text-anchor": "middle" }, text));
   }
   for (const [v, text] of ticks(y.low, y.high, 6)) {
     axes.append(make("line", { x1: box.left, x2: box.right, y1: y.at(v), y2: y.at(v) }), make("text", { x: box.left - 7, y: y.at(v) + 4, "text-anchor": "end" }, text));
