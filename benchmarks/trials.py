@@ -36,12 +36,14 @@ COST_SIDE = 96
 
 @dataclass(frozen=True)
 class Trial:
-    """sizes: of the network; loss: see LOSSES; rate: peak learning rate."""
+    """sizes: of the network; loss: see LOSSES; rate: peak learning rate; begin: factors on the weights it begins with,
+    of the first convolution and of the blocks' last ones."""
 
     sizes: Mapping[str, Any]
     loss: str = "l1"
     rate: float = 6e-4
     spectra: bool = False
+    begin: tuple[float, float] = (1.0, 1.0)
 
 
 def low(width: int, depth: int, block: str = "plain") -> dict[str, Any]:
@@ -64,6 +66,9 @@ TRIALS: Mapping[str, Mapping[str, Trial]] = {
         "simple-128x16": Trial(low(128, 16, "simple")),
         "transformer-96x17": Trial(low(96, 17, "transformer")),
         "unet-64-96-128": Trial(deep((64, 96, 128), (2, 2, 4))),
+        "plain-64x24, begun small": Trial(low(64, 24), begin=(1 / 3, 0.4)),
+        "plain-64x24, first small": Trial(low(64, 24), begin=(1 / 3, 1.0)),
+        "plain-64x24, blocks small": Trial(low(64, 24), begin=(1.0, 0.4)),
         "plain-64x24, L2": Trial(low(64, 24), "l2"),
         "plain-64x24, rate 1.2e-3": Trial(low(64, 24), rate=1.2e-3),
         "plain-64x24, LPIPS": Trial(low(64, 24), "lpips"),
@@ -111,6 +116,10 @@ class Trained:
 
     def _network(self) -> CompactUNet:
         network = CompactUNet(3, **self.trial.sizes, spectra=self.trial.spectra)
+        first, last = self.trial.begin
+        with torch.no_grad():
+            for name, weight in network.named_parameters():
+                weight.mul_(first if name == "head.weight" else last if name.endswith("leave.weight") else 1.0)
         return network.to(memory_format=torch.channels_last)
 
     def predict(self, network: nn.Module, y: Tensor) -> Tensor:
