@@ -106,7 +106,7 @@ def restore(item: Item, request: Request, library: Library) -> Outcome:
         item.target.parent.mkdir(parents=True, exist_ok=True)
         export.check_writable(item.target)
         last = finish(job.run(work, library))
-        export.save(last.result, item.target, like=photo, settings=work.record(library, last))
+        export.save(last.result, item.target, like=work.like, settings=work.record(library, last))
     except (RestoreError, OSError) as error:
         return Outcome(str(item.source), str(item.target), "failed", str(error), time.perf_counter() - began)
     return Outcome(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -39,6 +39,12 @@ class Job:
         scale = card(self.settings.method).variant(self.settings.variant).scale
         height, width = self.photo.rgb.shape[-2:]
         return height * scale, width * scale
+
+    @property
+    def like(self) -> Photo:
+        """The photo that results are written like: without its transparency where that was what was filled."""
+        filled = card(self.settings.method).variant(self.settings.variant).channels == 4
+        return replace(self.photo, alpha=None) if filled else self.photo
 
     def record(self, library: Library, frame: Frame) -> dict[str, Any]:
         """What is written into the result's file: enough to make it again."""

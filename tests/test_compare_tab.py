@@ -17,6 +17,7 @@ import torch
 from restore_core import comparison, export, images
 from restore_core.diagnosis import diagnose
 from restore_core.engine import Frame
+from restore_core.errors import SettingsError
 from restore_core.library import Library, card
 from restore_core.samplers import SAMPLERS
 from restore_core.ui import cards, compare, comparing
@@ -264,15 +265,15 @@ def drawn(rows: slice, height: int = 48, width: int = 60) -> dict:
     return {"background": None, "layers": [layer], "composite": None}
 
 
-def test_what_was_painted_becomes_transparent(tab: compare.Tab, photo: str):
-    request = SimpleNamespace(session_hash="s")
-    updates = tab.mark(request, photo, drawn(slice(10, 20)), *flat(*four()))
+def test_what_was_painted_becomes_transparent_and_is_filled(tab: compare.Tab, photo: str):
+    updates = tab.mark(SimpleNamespace(session_hash="s"), photo, drawn(slice(10, 20)))
     holed = images.load(updates[tab.photo])
     assert holed.size == (96, 120) and torch.equal(holed.rgb, images.load(photo).rgb)
     assert holed.alpha[..., 22:38, :].max() == 0 and holed.alpha[..., :18, :].min() == 1
-    chosen = [updates[c.controls["method"]]["value"] for c in tab.cards]
-    assert chosen[:3] == ["ddnm", "ddrm", "dps"]
-    assert {updates[c.controls["variant"]]["value"] for c in tab.cards} == {"known-holes"}
+    arrived = tab.arrive(updates[tab.photo], None, "auto", *flat(*four()))
+    assert "transparent parts are filled" in arrived[tab.facts]
+    assert [arrived[c.controls["method"]]["value"] for c in tab.cards][:3] == ["ddnm", "ddrm", "dps"]
+    assert {arrived[c.controls["variant"]]["value"] for c in tab.cards} == {"known-holes"}
 
 
 @pytest.mark.parametrize(
@@ -280,14 +281,21 @@ def test_what_was_painted_becomes_transparent(tab: compare.Tab, photo: str):
     [(None, "Nothing was"), (drawn(slice(0, 0)), "Nothing was"), (drawn(slice(0, 48)), "Everything was")],
 )
 def test_no_stroke_and_nothing_but_stroke_are_told(tab: compare.Tab, photo: str, canvas: dict | None, words: str):
-    updates = tab.mark(SimpleNamespace(session_hash="s"), photo, canvas, *flat(*four()))
+    updates = tab.mark(SimpleNamespace(session_hash="s"), photo, canvas)
     assert words in updates[tab.message] and tab.photo not in updates
-    assert "no photo yet" in tab.mark(SimpleNamespace(session_hash="s"), None, canvas, *flat(*four()))[tab.message]
+    assert "no photo yet" in tab.mark(SimpleNamespace(session_hash="s"), None, canvas)[tab.message]
 
 
 def test_holes_are_filled_side_by_side(desk: Desk, tab: compare.Tab, photo: str):
-    request = SimpleNamespace(session_hash="s")
-    holed = tab.mark(request, photo, drawn(slice(10, 20)), *flat(*four()))[tab.photo]
+    holed = tab.mark(SimpleNamespace(session_hash="s"), photo, drawn(slice(10, 20)))[tab.photo]
     wishes = [{"method": key, "variant": "known-holes", "steps": 2, "seed": 1} for key in ("ddnm", "dps")]
     *_, last = compared(desk, "s", holed, wishes)
     assert not last.failed and last.kept is not None, last.text
+
+
+def test_weights_of_another_method_are_set_right(tab: compare.Tab):
+    """Two events may cross on their way from the browser."""
+    crossed = values_of("dvsr", "denoise") | {"method": "ddnm"}
+    assert cards.consistent(crossed)["variant"] in {v.key for v in card("ddnm").variants}
+    with pytest.raises(SettingsError, match="no method called"):
+        cards.consistent(crossed | {"method": "nothing"})

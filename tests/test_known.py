@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from restore_core import comparison
+from restore_core import comparison, images, job
 from restore_core.engine import finish, restore
 from restore_core.errors import SettingsError
 from restore_core.images import Photo, resize
+from restore_core.job import plan
 from restore_core.library import Library, card
 from restore_core.methods import KNOWN, METHODS
 from restore_core.methods.ddrm import guide_of
@@ -147,3 +149,16 @@ def test_they_stand_in_compare_beside_the_blind(library: Library):
     wishes = [{"method": key, "variant": "known-sr4", "steps": 2, "seed": 1} for key in KNOWN]
     asked = comparison.prepare(photo, [*wishes, {"method": "dvsr", "variant": "compact-sr4", "steps": 2}], library)
     assert asked.contenders[0].job.size == (96, 96) == asked.contenders[3].job.size
+
+
+def test_what_was_filled_is_written_opaque_and_not_held_against_the_photo(library: Library, tmp_path: Path):
+    image = torch.nn.functional.pad(with_holes(), (16, 16, 24, 24), value=1.0)
+    photo = Photo(image[:, :3], image[:, 3:], False, 8, None, None, (), "holed")
+    wishes = [{"method": key, "variant": "known-holes", "steps": 2, "seed": 1} for key in ("ddnm", "ddrm")]
+    asked = comparison.prepare(photo, wishes, library)
+    ended = [asked.ended(c, finish(job.run(c.job, library))) for c in asked.contenders]
+    assert all("consistency" not in e.numbers for e in ended)
+    comparison.keep(asked, ended, tmp_path)
+    assert images.load(tmp_path / "A.png").alpha is None
+    plain = plan(Photo(scene(), image[:, 3:, :32, :48], False, 8, None, None, (), "p"), library, task="denoise")
+    assert plain.like.alpha is not None  # transparency that was not filled is kept

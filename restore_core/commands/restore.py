@@ -65,7 +65,7 @@ def _restore(asked: argparse.Namespace) -> int:
             recorder.take(last)
     assert last is not None
     record = work.record(library, last)
-    notes = list(export.save(last.result, output, like=photo, settings=record))
+    notes = list(export.save(last.result, output, like=work.like, settings=record))
     found = _spread(asked.spread, last, record)
     notes += [found.sentence] if found else []
     if recorder is not None:

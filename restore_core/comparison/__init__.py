@@ -21,6 +21,7 @@ from restore_core.comparison.asked import (
     again,
     differing,
     flattened,
+    has_holes,
     prepare,
     start_notes,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "columns",
     "differing",
     "flattened",
+    "has_holes",
     "keep",
     "prepare",
     "report",

@@ -84,6 +84,8 @@ class Comparison:
         found = self.measures.of(part, "all", guess)
         if "niqe" not in found and niqe_fits(tuple(part.shape[-2:])):
             found["niqe"] = METRICS["niqe"].run(part).item()
+        if has_holes(self.photo):
+            found.pop("consistency", None)  # nobody says what is under the holes
         return {key: found[key] for key in COLUMNS if key in found}
 
     def record(self, ended: Sequence[Ended] = ()) -> dict[str, Any]:
@@ -123,6 +125,11 @@ def prepare(
     part = None if known is None else middle(known, side)
     subject = Subject(photo.name, contenders[0].job.task, middle(photo.rgb, side and side // scale), part)
     return Comparison(photo, contenders, Measures(subject), known, (*notes, *more))
+
+
+def has_holes(photo: Photo) -> bool:
+    """Whether parts of it are transparent."""
+    return photo.alpha is not None and bool((photo.alpha < 0.5).any())
 
 
 def common_size(contenders: Sequence[Contender]) -> tuple[int, int]:

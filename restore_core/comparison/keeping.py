@@ -12,16 +12,23 @@ from restore_core import export
 from restore_core.comparison.asked import Comparison, Contender, Ended, differing, flattened, start_notes
 from restore_core.comparison.table import columns
 from restore_core.export import Cell, Measured
-from restore_core.images import resize, shrink_to, to_uint8
+from restore_core.images import flatten, join_alpha, resize, shrink_to, to_uint8
 
 PHOTO, CLEAN = "Your photo", "The clean picture"
 SHOWN = 1024  # pixels of a picture's long side in a report
 
 
+def shown_photo(asked: Comparison) -> Tensor:
+    """The photo as a person would enlarge it, at the size of the results, white where it is transparent."""
+    photo = asked.photo
+    seen = photo.rgb if photo.alpha is None else flatten(join_alpha(photo.rgb, photo.alpha))
+    return resize(seen, asked.contenders[0].job.size).clamp(0, 1)
+
+
 def sheet(asked: Comparison, ended: Sequence[Ended]) -> np.ndarray:
     """(H, W, 3) uint8: the photo, each result over what is its own, and the clean picture."""
     told = _told(ended)
-    cells = [Cell(to_uint8(_photo(asked)), PHOTO)]
+    cells = [Cell(to_uint8(shown_photo(asked)), PHOTO)]
     for one in ended:
         letter = one.contender.letter
         numbers = ", ".join(f"{label} {value}" for label, value in told[letter].items())
@@ -40,7 +47,7 @@ def report(asked: Comparison, ended: Sequence[Ended]) -> str:
         Measured(f"{e.contender.letter}: {e.contender.name}", told[e.contender.letter], _jpeg(e.result))
         for e in ended
     ]
-    others = [(_jpeg(_photo(asked)), PHOTO)]
+    others = [(_jpeg(shown_photo(asked)), PHOTO)]
     if asked.clean is not None:
         others.append((_jpeg(asked.clean), CLEAN))
     notes = (*asked.notes, *start_notes(ended))
@@ -54,7 +61,7 @@ def keep(asked: Comparison, ended: Sequence[Ended], folder: Path) -> list[Path]:
     for one in ended:
         paths.append(folder / f"{one.contender.letter}.png")
         record = {**asked.record(ended), "settings": one.contender.job.settings.to_json()}
-        export.save(one.result, paths[-1], like=asked.photo, settings=record)
+        export.save(one.result, paths[-1], like=one.contender.job.like, settings=record)
     export.write_whole(folder / "sheet.png", export.encode_png(sheet(asked, ended)))
     export.save_json(asked.record(ended), folder / "settings.json")
     export.save_report(report(asked, ended), folder / "report.html")
@@ -75,13 +82,8 @@ def _own(contender: Contender, all_of_them: Sequence[Contender]) -> str:
     return ", ".join(f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in own.items())
 
 
-def _photo(asked: Comparison) -> Tensor:
-    """The photo as a person would enlarge it, at the size of the results."""
-    return resize(asked.photo.rgb, asked.contenders[0].job.size).clamp(0, 1)
-
-
 def _jpeg(image: Tensor) -> bytes:
     return export.encode_jpeg(to_uint8(shrink_to(image, SHOWN)), 90)
 
 
-__all__ = ["CLEAN", "PHOTO", "keep", "report", "sheet"]
+__all__ = ["CLEAN", "PHOTO", "keep", "report", "sheet", "shown_photo"]

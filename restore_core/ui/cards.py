@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from restore_core.comparison import Wish
+from restore_core.errors import SettingsError
 from restore_core.library import Library, card
 from restore_core.methods import EVERY
 from restore_core.samplers import GRID_LABELS, SAMPLERS
@@ -53,6 +54,7 @@ def card_of(letter: str, settings: Settings, library: Library, *, visible: bool)
                 weights(values["method"], library), value=values["variant"], label="Weights",
                 elem_id=f"compare-weights-{name}", min_width=150,
             )  # fmt: skip
+            variant.preprocess = lambda payload: payload  # two events may cross: consistent() decides, not a 500
         sampler = gr.Dropdown(
             [(s.label, s.key) for s in SAMPLERS.values()], value=values["sampler"],
             label="Way of stepping (sampler)", elem_id=f"compare-sampler-{name}",
@@ -83,6 +85,16 @@ def card_of(letter: str, settings: Settings, library: Library, *, visible: bool)
                 )  # fmt: skip
     controls = (method, variant, sampler, steps, eta, spacing, noise, blur, seed)
     return Card(letter, box, dict(zip(FIELDS, controls, strict=True))), head
+
+
+def consistent(values: Values) -> dict[str, Any]:
+    """The values as a browser sent them, with weights that are the method's."""
+    values = dict(values)
+    if values["method"] not in EVERY:
+        raise SettingsError(f"There is no method called '{values['method']}'. Choose one of {', '.join(EVERY)}.")
+    if values["variant"] in {v.key for v in card(values["method"]).variants}:
+        return values
+    return moved(values, "method")
 
 
 def weights(method: str, library: Library) -> list[tuple[str, str]]:
@@ -171,4 +183,6 @@ def _task_of(variant: str) -> str | None:
     return next(found, None)
 
 
-__all__ = ["FIELDS", "Card", "adjusted", "card_of", "for_task", "has_eta", "moved", "shown", "weights", "wish"]
+__all__ = [
+    "FIELDS", "Card", "adjusted", "card_of", "consistent", "for_task", "has_eta", "moved", "shown", "weights", "wish",
+]  # fmt: skip

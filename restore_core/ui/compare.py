@@ -32,6 +32,7 @@ AWAY = ["away"]  # a class of page.css: not shown, but there
 Updates = dict[Any, Any]
 
 FEWEST = 2
+HOLES = "inpaint"  # what a photo with transparent parts needs
 TOLD = "told"  # the task: the weights on the cards say what is undone
 SAME_INFO = "The runs begin with the same numbers. Off: each with its own variation number."
 CLEAN_INFO = "The picture that your photo was made from, if you have it: results are measured against it too."
@@ -83,14 +84,15 @@ class Tab:
 
     def arrive(self, path: str | None, incoming: str | None, task: str, *read: Any) -> Updates:
         """A photo or settings came in, here or from another tab: the cards follow."""
-        values = self.values(read)
-        updates: Updates = {self.incoming: None}
+        values, updates = self.values(read), {self.incoming: None}
         try:
             line, seen = self._look(path)
             updates[self.facts] = widgets.text(line)
             if incoming:
                 values, count = self._received(json.loads(incoming), values)
                 updates |= self._laid_out(max(count, FEWEST)) | {self.task: TOLD}
+            elif task == "auto" and seen == HOLES:
+                values = [self._filling(one, k) for k, one in enumerate(values)]
             elif task == "auto" and seen:
                 values = [cards.for_task(one, seen) for one in values]
             updates[self.message] = ""
@@ -102,8 +104,11 @@ class Tab:
         """(the photo in words, the task it needs); empty without one."""
         if not path:
             return "", ""
-        seen = diagnose(images.load(path, max_pixels=self.desk.max_pixels).rgb)
-        return f"{look_of(images.inspect(path))}. {seen.sentence}", seen.task
+        photo, look = images.load(path, max_pixels=self.desk.max_pixels), look_of(images.inspect(path))
+        if comparison.has_holes(photo):
+            return f"{look}. Its transparent parts are filled.", HOLES
+        seen = diagnose(photo.rgb)
+        return f"{look}. {seen.sentence}", seen.task
 
     def _received(self, data: Any, values: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
         """The cards with settings from elsewhere, and how many cards that takes; a single one becomes A."""
@@ -128,25 +133,21 @@ class Tab:
         values = self.values(read)
         return self._adjusted([cards.for_task(one, wanted) for one in values] if wanted else values)
 
-    def mark(
-        self, request: gr.Request, path: str | None, drawn: dict[str, Any] | None, *read: Any
-    ) -> Updates:
-        """Holes were painted: the photo has them from now on, and every card takes weights that fill holes."""
+    def mark(self, request: gr.Request, path: str | None, drawn: dict[str, Any] | None) -> Updates:
+        """Holes were painted: the photo has them from now on, and arrives anew."""
         try:
-            holed = masking.save(self.desk, request.session_hash or "", need_photo(path), drawn)
+            return {self.photo: str(masking.save(self.desk, request.session_hash or "", need_photo(path), drawn))}
         except Exception as error:
             return {self.message: widgets.text(sentence(error), "error")}
-        values = [self._filling(one, k) for k, one in enumerate(self.values(read))]
-        return {self.photo: str(holed), self.task: TOLD, self.message: "", **self._adjusted(values)}
 
     def _filling(self, values: dict[str, Any], place: int) -> dict[str, Any]:
         """The card with weights for holes: its own method's where they are here, else one that is told of them."""
-        own = [v.key for v in card(values["method"]).variants if v.task == "inpaint"]
+        own = [v.key for v in card(values["method"]).variants if v.task == HOLES]
         here = [key for key in own if self.desk.library.has(values["method"], key)]
         if here:
             return cards.moved(values | {"variant": here[0]}, "variant")
         method = list(KNOWN)[place % len(KNOWN)]
-        return cards.moved(values | {"method": method, "variant": card(method).variant_for("inpaint").key}, "variant")
+        return cards.moved(values | {"method": method, "variant": card(method).variant_for(HOLES).key}, "variant")
 
     def moved(self, *read: Any, letter: str, key: str) -> Updates:
         """A control that others hang on was moved by hand."""
@@ -211,7 +212,8 @@ class Tab:
     def values(self, read: Sequence[Any]) -> list[dict[str, Any]]:
         """One dict a card from the values of `listed`."""
         n = len(FIELDS)
-        return [dict(zip(FIELDS, read[k * n : (k + 1) * n], strict=True)) for k in range(len(self.cards))]
+        each = (dict(zip(FIELDS, read[k * n : (k + 1) * n], strict=True)) for k in range(len(self.cards)))
+        return [cards.consistent(one) for one in each]
 
     @staticmethod
     def wishes(values: Sequence[dict[str, Any]], seed: int | None) -> list[Wish]:
@@ -250,8 +252,7 @@ class Tab:
                 handler = partial(self.moved, letter=one.letter, key=key)
                 one.controls[key].input(handler, one.listed, one.listed, **last)
         holes.take.click(lambda path: path, self.photo, holes.canvas, **quick)
-        marked = [self.photo, self.task, self.message, *self.listed]
-        holes.use.click(self.mark, [self.photo, holes.canvas, *self.listed], marked, **quick)
+        holes.use.click(self.mark, [self.photo, holes.canvas], [self.photo, self.message], **quick)
         self.more.click(partial(self.arrange, change=1), self.count, boxes, **quick)
         self.fewer.click(partial(self.arrange, change=-1), self.count, boxes, **quick)
         pair = [*self.cards[0].listed, *self.cards[1].listed]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from restore_core import comparison, export, images
 from restore_core.comparison import LETTERS, Column, Comparison, Contender, Ended, Wish
-from restore_core.comparison.keeping import CLEAN, PHOTO
+from restore_core.comparison.keeping import CLEAN, PHOTO, shown_photo
 from restore_core.engine import Frame
 from restore_core.images import Photo
 from restore_core.job import Job, run
@@ -126,7 +126,7 @@ class _Board:
     def pictures(self, ended: Sequence[Ended]) -> dict[str, Any]:
         """The photo, the results so far, the clean picture."""
         height, width = self.asked.contenders[0].job.size
-        shown = [self._one("photo", PHOTO, self._photo(), "photo")]
+        shown = [self._one("photo", PHOTO, shown_photo(self.asked), "photo")]
         shown += [self._one(e.contender.letter, _named(e), e.result, "result") for e in ended]
         if self.asked.clean is not None:
             shown.append(self._one("clean", CLEAN, self.asked.clean, "clean"))
@@ -144,9 +144,6 @@ class _Board:
             self._file(f"{stem}.json", lambda path: export.save_json(record, path)),
             self._file(f"{stem}.html", lambda path: export.save_report(report, path)),
         )
-
-    def _photo(self) -> Tensor:
-        return images.resize(self.asked.photo.rgb, self.asked.contenders[0].job.size).clamp(0, 1)
 
     def _one(self, key: str, name: str, image: Tensor, what: str) -> Shown:
         if key not in self._shown:

@@ -138,7 +138,7 @@ def _ending(desk: Desk, session: str, kept: Run, work: Job, last: Samples | None
     stem = f"{images_stem(kept)}-{last.count}"
 
     def keep(name: str, picture: Tensor) -> Path:
-        write = lambda path: export.save(picture, path, like=work.photo, settings=record)  # noqa: E731  binds the rest
+        write = lambda path: export.save(picture, path, like=work.like, settings=record)  # noqa: E731  binds the rest
         return desk.store.keep_file(session, kept, name, write)
 
     files = Files(keep(f"{stem}-mean.png", last.mean.cpu()), keep(f"{stem}-spread.png", invention.paint(last.spread)))

@@ -147,7 +147,7 @@ def _outcome(desk: Desk, session: str, kept: Run, work: Job, last: Frame, ask: A
     stem, record = _stem(work, ask), work.record(desk.library, last)
 
     def keep(name: str, picture: Tensor, settings: dict | None) -> Path:
-        write = lambda path: export.save(picture, path, like=photo, settings=settings)  # noqa: E731  binds the rest
+        write = lambda path: export.save(picture, path, like=work.like, settings=settings)  # noqa: E731  binds the rest
         return desk.store.keep_file(session, kept, name, write)
 
     png, jpeg = keep(f"{stem}.png", result, record), keep(f"{stem}.jpg", result, record)
