@@ -72,15 +72,15 @@ def _vq(variant: Variant) -> nn.Module:
 def _irsde(variant: Variant) -> nn.Module:
     if variant.weights["network"].startswith("irsde/"):
         return conditional_unet.ConditionalUNet(3, 3, (8, 16, 32), conditional=variant.key != "denoise")
-    channels = {"dehaze": 8, "bokeh": 4}.get(variant.task, 3)
+    channels = {"haze": 8, "bokeh": 4}.get(variant.task, 3)
     return nafnet.ConditionalNAFNet(
         channels, 8, (1, 1), 1, (1, 1), lens=variant.task == "bokeh", stereo="stereo" in variant.key,
-        intro_skip=variant.task == "dehaze",
+        intro_skip=variant.task == "haze",
     )  # fmt: skip
 
 
 def _latent_unet(variant: Variant) -> nn.Module:
-    widths, channels = ((8, 8, 16, 16), 8) if variant.task == "dehaze" else ((8, 8, 16), 4)
+    widths, channels = ((8, 8, 16, 16), 8) if variant.task == "haze" else ((8, 8, 16), 4)
     return latent_unet.LatentUNet(3, 3, widths, channels)
 
 

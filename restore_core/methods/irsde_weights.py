@@ -83,8 +83,8 @@ def _refusion(key: str, label: str, task: str, *, latent: bool = False, **rest: 
 _NEAREST = {"enlarge": "nearest"}
 
 VARIANTS: tuple[Variant, ...] = (
-    _variant("derain-h", "Heavy rain", "derain", 10.0, paper=POSTERIOR),
-    _variant("derain-l", "Light rain", "derain", 10.0, paper=POSTERIOR),
+    _variant("derain-h", "Heavy rain", "rain", 10.0, paper=POSTERIOR),
+    _variant("derain-l", "Light rain", "rain", 10.0, paper=POSTERIOR),
     _variant("deblur-gopro", "Motion blur", "deblur", 10.0),
     _variant("sr-x4", "Four times larger", "sr4", 30.0, scale=4, options=(COLOUR,), config=_NEAREST),
     _variant("inpaint-face", "Holes in faces", "inpaint", 30.0, channels=4,
@@ -102,13 +102,13 @@ VARIANTS: tuple[Variant, ...] = (
     ),
     _variant("shadow", "Shadows", "deshadow", 30.0),
     _refusion("shadow", "Shadows (Refusion)", "deshadow"),
-    _refusion("dehaze", "Haze (Refusion, latent)", "dehaze", latent=True),
+    _refusion("dehaze", "Haze (Refusion, latent)", "haze", latent=True),
     _refusion("bokeh", "Another lens's blur (Refusion, latent)", "bokeh", latent=True, options=LENS_OPTIONS,
               note="Changes what one lens leaves out of focus into what another would. Full frame cameras, 50 mm."),
     _refusion("stereo-x4", "Two views, four times larger (Refusion)", "stereo-sr4", scale=4, options=(COLOUR,),
               config={"enlarge": "bicubic", "stereo": True},
               note="For a stereo pair in one picture: the left view in its left half, the right view beside it."),
-    _refusion("derain", "Rain (Refusion)", "derain"),
+    _refusion("derain", "Rain (Refusion)", "rain"),
     _refusion("deblur", "Motion blur (Refusion)", "deblur"),
     _refusion("sr-x4", "Four times larger (Refusion)", "sr4", scale=4, options=(COLOUR,), config=_NEAREST),
     _refusion("inpaint", "Holes (Refusion)", "inpaint", channels=4,
