@@ -147,12 +147,9 @@ DRAG = """() => {
 def test_each_family_shows_its_own_mixture(lesson: Lesson):
     page = lesson.page
     for family, title in (("dvsr", "DvSR"), ("resshift", "ResShift"), ("irsde", "IR-SDE"), ("sr3", "SR3")):
-        words = "#learn-forward .words"
-        lesson.changes(
-            lambda t=title: page.click(f"#learn-forward .learn-choice label:has-text('{t}')"), words, "text"
-        )
+        page.click(f"#learn-forward .learn-choice label:has-text('{title}')")
+        page.wait_for_selector(f"#learn-law-{family}.now .katex")
         page.locator("#learn-forward .marks button").last.click()
-        assert page.is_visible(f"#learn-law-{family} .katex")
         steps = float(page.inner_text("#learn-forward .dial output").split(" of ")[1])
         assert np.abs(seen(lesson) - expected(family, steps)).max() < 2.5
     page.click("#learn-forward .learn-choice label:has-text('ResShift')")
@@ -224,6 +221,7 @@ def test_the_plane_is_walked_by_click_and_keyboard(lesson: Lesson):
 def test_the_network_shows_its_parts_and_its_levels(lesson: Lesson):
     page = lesson.page
     lesson.chapter("5 The network")
+    page.wait_for_selector("#learn-anatomy .box[data-k='5']")
     text = page.text_content("#learn-anatomy .unet")
     assert "9 × 128 × 128" in text and "128 × 16 × 16" in text
     page.focus("#learn-anatomy .box[data-k='5']")

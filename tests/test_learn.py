@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmarks import learn as bench
 from restore_core.engine import Noise
 from restore_core.library import Library
 from restore_core.methods.compact import to_signed
@@ -271,3 +272,20 @@ def test_scripts_are_short_and_ask_for_nothing_foreign():
         text = path.read_text()
         assert len(text.splitlines()) <= 150, path.name
         assert "http" not in text and "import(" not in text, path.name
+
+
+@pytest.mark.slow
+def test_the_benchmark_prints_every_control(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["learn", "--device", "cpu"])
+    bench.main()
+    lines = capsys.readouterr().out.splitlines()
+    for start in (
+        "picture",
+        "1 forward: irsde",
+        "2 going back: heun",
+        "3 few steps",
+        "4 not both",
+        "5 network: levels",
+    ):
+        assert any(line.startswith(start) and " s " in line for line in lines), start
+    assert lines[-1].startswith("slowest")
