@@ -13,6 +13,7 @@ import torch
 
 from restore_core import export
 from restore_core.errors import SettingsError
+from restore_core.images import resize
 from restore_core.library import Library, card
 from restore_core.metrics import METRICS
 from restore_core.tradeoff import Plane, Point, frontier
@@ -22,6 +23,7 @@ from restore_core.ui.map import map_value, picked_id
 from restore_core.ui.picked import opened
 from restore_core.ui.sessions import SessionStore
 from restore_core.ui.sweeping import Ask, board, foreseen, parsed, sweeping
+from restore_core.ui.tradeoff import task_between
 
 PLANE = Plane(METRICS["psnr"], METRICS["lpips"], "note")
 
@@ -122,6 +124,18 @@ def test_watching_costs_the_sampler_next_to_nothing(desk: Desk, ask: Ask):
     for _ in range(1000):
         work._watch(settings, frame)
     assert (time.perf_counter() - began) / 1000 < 0.0005  # a step of 80 px takes 10 ms and more
+
+
+@pytest.mark.parametrize(("scale", "task"), [(4, "sr4"), (1, "deblur"), (3, None)])
+def test_a_clean_picture_that_comes_along_tells_the_task(tmp_path, scale: int, task: str | None):
+    generator = torch.Generator().manual_seed(1)
+    coarse = torch.rand(1, 3, 16, 16, generator=generator)
+    clean = torch.nn.functional.interpolate(coarse, size=(96, 96), mode="bicubic").clamp(0, 1)
+    export.save(clean, tmp_path / "clean.png")
+    export.save(resize(clean, (96 // scale, 96 // scale)).clamp(0, 1), tmp_path / "small.png")
+    paths = str(tmp_path / "small.png"), str(tmp_path / "clean.png")
+    assert task_between(*paths, ["denoise", "deblur", "sr4"], 10**6) == task
+    assert task_between("nowhere.png", paths[1], ["deblur"], 10**6) is None
 
 
 # --- the map ---------------------------------------------------------------------------------------------------

@@ -5,15 +5,16 @@ from __future__ import annotations
 import html
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from restore_core import export
+from restore_core import export, images
 from restore_core.degradations import TASKS
+from restore_core.diagnosis import diagnose
 from restore_core.errors import RestoreError
 from restore_core.library import card
 from restore_core.methods import METHODS
@@ -217,11 +218,13 @@ class Tab:
             for key in self.values
         ]
 
-    def take(self, path: str | None) -> list[Any]:
-        """A clean picture came along with the photo."""
+    def take(self, path: str | None, photo: str | None) -> list[Any]:
+        """A clean picture came along with the photo: both are used, and their sizes tell what was done."""
         if not path:
-            return [gr.skip(), gr.skip()]
-        return [BOTH, gr.update(value=path, visible=True)]
+            return [gr.skip()] * 3
+        offered = [key for _, key in self.task.choices]
+        task = task_between(photo or path, path, offered, self.desk.max_pixels)
+        return [BOTH, gr.update(value=path, visible=True), task or gr.skip()]
 
     def follow(self, text: str | None, clean: str | None) -> list[Any]:
         """Settings came from another tab: the same method and variation are swept, on a photo that is damaged."""
@@ -366,7 +369,9 @@ class Tab:
             [self.values["steps"], self.values["noise"]],
             **quick,
         )
-        self.clean.change(self.take, self.clean, [self.have, self.clean_photo], **quick)
+        self.clean.change(
+            self.take, [self.clean, self.photo], [self.have, self.clean_photo, self.task], **quick
+        )
         came = [self.task, self.method, self.seed, self.have]
         self.incoming.change(self.follow, [self.incoming, self.clean], came, **quick)
         self.map.select(self.pick, self.asked, self.open, **quick).then(None, js=SHOW_OPEN)
@@ -377,6 +382,17 @@ class Tab:
         )  # fmt: skip
         foresee_after(running.then(self.ready, None, [self.run, self.stop], **quick))
         self.stop.click(self.halt, None, None, **quick)
+
+
+def task_between(photo: str, clean: str, offered: Sequence[str], max_pixels: int) -> str | None:
+    """The task whose scale leads from the photo's size to the clean one's; at equal size what the photo shows."""
+    try:
+        small, large = (images.inspect(path).size for path in (photo, clean))
+        fits = [key for key in offered if tuple(TASKS[key].scale * side for side in small) == large]
+        seen = diagnose(images.load(photo, max_pixels=max_pixels).rgb).task
+    except RestoreError:
+        return None
+    return seen if seen in fits else fits[0] if fits else None
 
 
 def _progress(message: Message) -> str:
