@@ -6,7 +6,7 @@ const many = (n) => (n >= 1e6 ? (n / 1e6).toFixed(2) + " million" : n >= 1e4 ? M
 
 function draw() {
   const tallest = found.enters[1], depth = (h) => Math.max(0, Math.log2(tallest / h));
-  const boxes = [{ name: "in", shape: found.enters, end: true }, ...found.parts, { name: "out", shape: found.leaves, end: true }];
+  const boxes = [{ name: "in", shape: found.enters, end: found.seen }, ...found.parts, { name: "out", shape: found.leaves, end: found.answer }];
   const places = boxes.map((part, k) => ({ x: 10 + k * (BOX + GAP), y: TOP + depth(part.shape[1]) * DROP * 0.62 }));
   const width = 20 + boxes.length * (BOX + GAP) - GAP, height = Math.max(...places.map((p) => p.y)) + BOX + 62;
   const arrow = (from, to) => `<path class="flow" d="M${from.x + BOX + 2} ${from.y + BOX / 2}C${from.x + BOX + GAP / 2} ${from.y + BOX / 2} ${to.x - GAP / 2} ${to.y + BOX / 2} ${to.x - 3} ${to.y + BOX / 2}" marker-end="url(#learn-arrow)"/>`;
@@ -16,10 +16,9 @@ function draw() {
   };
   const box = (part, k) => {
     const { x, y } = places[k], count = part.repeats > 1 ? ` ×${part.repeats}` : "";
-    const inside = part.end ? `<text class="io" x="${x + BOX / 2}" y="${y + BOX / 2 + 5}" text-anchor="middle">${part.name}</text>`
-      : `<image href="${part.maps[0]}" x="${x + 2}" y="${y + 2}" width="${BOX - 4}" height="${BOX - 4}" preserveAspectRatio="none"/>`;
+    const inside = `<image href="${part.end || part.maps[0]}" x="${x + 2}" y="${y + 2}" width="${BOX - 4}" height="${BOX - 4}" preserveAspectRatio="none"/>`;
     const open = part.end ? `<g class="box end">` : `<g class="box" role="button" tabindex="0" data-k="${k - 1}" aria-label="${part.name}: ${part.role}, ${shape(part.shape)}">`;
-    return `${open}<rect x="${x}" y="${y}" width="${BOX}" height="${BOX}" rx="9"/>${inside}<text class="name" x="${x + BOX / 2}" y="${y + BOX + 16}" text-anchor="middle">${part.end ? "" : part.name + count}</text><text x="${x + BOX / 2}" y="${y + BOX + (part.end ? 16 : 31)}" text-anchor="middle">${shape(part.shape)}</text></g>`;
+    return `${open}<rect x="${x}" y="${y}" width="${BOX}" height="${BOX}" rx="9"/>${inside}<text class="name" x="${x + BOX / 2}" y="${y + BOX + 16}" text-anchor="middle">${part.name + count}</text><text x="${x + BOX / 2}" y="${y + BOX + 31}" text-anchor="middle">${shape(part.shape)}</text></g>`;
   };
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.style.minWidth = `${Math.min(width, 980)}px`;

@@ -85,8 +85,9 @@ ANCHORS = {
 TEACHING = Teaching(
     ask="At which t can you no longer tell what the photo shows? Is that where the signal-to-noise ratio passes 0 dB?",
     see="The eye is better than 0 dB: a shape is seen well below it, for noise averages out over an area. The "
-    "histogram turns into a bell long before the picture is gone. With ResShift and IR-SDE the damaged photo is still "
-    "inside the bell at the end: tick the box that takes the anchor away, and noise alone is left.",
+    "histogram turns into a bell long before the picture is gone (the cup shows it best). With ResShift and IR-SDE the "
+    "damaged photo is still inside the bell at the end: tick the box that takes the anchor away, and noise alone is "
+    "left.",
     exercise="Note the t at which you lose the picture, for DDPM and for ResShift. Compare the decibels, not the t: "
     "different clocks, one quantity. Why do ResShift and IR-SDE need fewer steps back?",
     papers=(

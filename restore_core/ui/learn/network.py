@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 import torch
+from torch import Tensor
 
 from restore_core.devices import autocast
 from restore_core.engine import Noise
@@ -60,8 +61,12 @@ class Diagram:
         model = library.network(f"compact/{scene.task}")
         network = model.denoiser if which == "denoiser" else model.predictor
         with autocast(library.device, library.precision):
-            found = anatomy(network, _run(model, scene, which))
+            seen, run = _run(model, scene, which)
+            found = anatomy(network, run)
+            answer = run()
         return {
+            "seen": pictures.state(seen),
+            "answer": pictures.state(answer),
             "parts": [_part(part) for part in found.parts],
             "skips": [list(join) for join in found.skips],
             "enters": list(found.enters),
@@ -72,13 +77,14 @@ class Diagram:
 
 
 @torch.no_grad()
-def _run(model: CompactModel, scene: Scene, which: str) -> Callable[[], object]:
+def _run(model: CompactModel, scene: Scene, which: str) -> tuple[Tensor, Callable[[], Tensor]]:
+    """The picture that goes in, and the call that sends it through."""
     y = to_signed(scene.enlarged)
     if which == "predictor":
-        return lambda: model.predict(y)
+        return y, lambda: model.predict(y)
     g, level = model.predict(y), torch.tensor(LEVEL)
     u = to_signed(scene.clean) + level * Noise(1)(y)
-    return lambda: model.denoise(u - g, torch.ones(()), level, g, y)
+    return u, lambda: model.denoise(u - g, torch.ones(()), level, g, y)
 
 
 def _part(part: Part) -> Value:
