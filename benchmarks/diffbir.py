@@ -135,33 +135,34 @@ def peaks(networks: Networks, side: int) -> Iterator[int]:
         yield live.lap()
 
 
-def damaged(folder: Path, damage: str, seed: int = 0) -> Iterator[Pair]:
-    """By a task's standard damage, or by a random chain of the blind methods, its result at the clean size."""
+def damaged(folder: Path, damage: str, scale: int, seed: int = 0) -> Iterator[Pair]:
+    """By a task's standard damage, or by a random chain of the blind methods, its result 1/scale of the clean size."""
     if damage in TASKS:
         yield from pairs(folder, TASKS[damage], {}, seed)
         return
     for k, pair in enumerate(pairs(folder, TASKS["denoise"], {}, seed)):
         hurt = draw(damage, seed + k)(pair.clean)
-        yield Pair(pair.name, pair.clean, resize(hurt, pair.clean.shape[-2:]).clamp(0, 1))
+        size = tuple(side // scale for side in pair.clean.shape[-2:])
+        yield Pair(pair.name, pair.clean, resize(hurt, size).clamp(0, 1))
 
 
 def guidance(
-    folder: Path, damage: str, weights: str, scales: Sequence[float], limit: int | None, changes: Mapping[str, object]
+    folder: Path, damage: str, variant: str, scales: Sequence[float], limit: int | None, changes: Mapping[str, object]
 ) -> Iterator[str]:
     """After each picture the table so far: input, then every scale; the seeds are the pictures' numbers."""
     table, library = Table(), Library()
-    for k, pair in enumerate(damaged(folder, damage)):
+    for k, pair in enumerate(damaged(folder, damage, DiffBIR.card.variant(variant).scale)):
         if limit is not None and k >= limit:
             break
         table.add("input", pair, pair.enlarged)
         for scale in scales:
-            last = _guided(library, pair, weights, {**changes, "guidance": scale, "seed": k})
+            last = _guided(library, pair, variant, {**changes, "guidance": scale, "seed": k})
             table.add(f"guidance {scale:g}", pair, last.result, last.seconds, last.calls)
         yield as_table(table.scores())
 
 
-def _guided(library: Library, pair: Pair, weights: str, changes: Mapping[str, object]) -> Frame:
-    ask = DiffBIR.card.settings(f"compact-{weights}", precision=library.precision, **changes)
+def _guided(library: Library, pair: Pair, variant: str, changes: Mapping[str, object]) -> Frame:
+    ask = DiffBIR.card.settings(variant, precision=library.precision, **changes)
     problem = library.method("diffbir", ask.variant).pose(pair.degraded.to(library.device), ask)
     return finish(restore(problem, ask))
 
@@ -182,7 +183,7 @@ def main() -> None:
     guided = commands.add_parser("guidance")
     guided.add_argument("folder", type=Path)
     guided.add_argument("--damage", default="denoise", help=", ".join((*TASKS, *RECIPES)))
-    guided.add_argument("--weights", help="task of the compact weights, if not that of the damage")
+    guided.add_argument("--variant", help="default: the compact one for the damage")
     guided.add_argument("--scales", default="0,0.2,0.4,0.6,0.8,1")
     guided.add_argument("--limit", type=int)
     guided.add_argument("--steps", type=int)
@@ -204,9 +205,9 @@ def _lines(asked: argparse.Namespace) -> Iterator[str]:
         yield f"pieces that fit into {os.environ['STEPBACK_MEMORY']} GB"
         yield from memory(build(TINY, torch.device("cpu")), tuple(int(side) for side in asked.sides.split(",")))
     else:
-        weights = asked.weights or asked.damage
+        variant = asked.variant or f"compact-{asked.damage}"
         scales = [float(scale) for scale in asked.scales.split(",")]
-        yield from guidance(asked.folder, asked.damage, weights, scales, asked.limit, {"steps": asked.steps})
+        yield from guidance(asked.folder, asked.damage, variant, scales, asked.limit, {"steps": asked.steps})
 
 
 if __name__ == "__main__":

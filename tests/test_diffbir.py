@@ -350,6 +350,20 @@ def test_the_compact_variant_needs_no_download_and_guidance_moves_it_along_the_f
         assert values == sorted(values) and values[-1] > values[0] + 0.5
 
 
+def test_small_and_damaged_photos_are_cleaned_before_they_are_enlarged():
+    library, image = Library("cpu"), photo(20, 25)
+    ask = CARD.settings("compact-photo-sr4", steps=2)
+    ours = library.method("diffbir", ask.variant)
+    problem = ours.pose(image, ask)
+    assert finish(restore(problem, ask)).result.shape == (1, 3, 80, 100)
+    cleaned = ours.modules["cleaner"].predict(image * 2 - 1) / 2 + 0.5
+    plain = CARD.settings("compact-sr4", steps=2)
+    alone = library.method("diffbir", "compact-sr4").pose(cleaned.clamp(0, 1), plain)
+    assert torch.allclose(problem.guess, alone.guess, atol=1e-5)
+    uncleaned = library.method("diffbir", "compact-sr4").pose(image, plain)
+    assert not torch.allclose(problem.guess, uncleaned.guess, atol=1e-2)
+
+
 def test_guidance_keeps_its_seat_in_the_presets():
     for variant in CARD.variants:
         scales = [CARD.settings(variant.key, preset).options["guidance"] for preset in range(5)]

@@ -23,10 +23,10 @@ from restore_core.checkpoints.records_diffbir import EPS, check_base
 from restore_core.errors import ImageError
 from restore_core.guidance import Guidance, flatness
 from restore_core.methods import compact
-from restore_core.methods.base import Card, Method, presets
+from restore_core.methods.base import Card, Method, Variant, presets
 from restore_core.methods.cleaning import clean
 from restore_core.methods.colour import COLOUR, keep_colours
-from restore_core.methods.compact import to_image
+from restore_core.methods.compact import to_image, to_signed
 from restore_core.methods.diffbir_latent import pose_latent, prompts_of, read_prompts
 from restore_core.methods.diffbir_weights import PUBLISHED, process_of, spaced, truncated
 from restore_core.problem import Problem
@@ -35,10 +35,15 @@ from restore_core.settings import Settings
 SMALLEST = 16  # pixels of the short side: below, the cleaners have nothing to see
 APART = 0x5EA2  # apart from the run's own noise, which the seed itself draws
 
-_COMPACT = tuple(
-    replace(v, options=(COLOUR,), note="Both stages by our own small networks, on pixels: no text, no download.")
-    for v in compact.VARIANTS
-)
+_SMALL = "Both stages by our own small networks, on pixels: no text, no download."
+_COMPACT = (
+    *(replace(v, options=(COLOUR,), note=_SMALL) for v in compact.VARIANTS),
+    Variant(
+        "compact-photo-sr4", "Compact, several faults and four times larger", "sr4",
+        {"network": "compact/sr4", "cleaner": "compact/blind"}, scale=4, options=(COLOUR,),
+        note=f"{_SMALL} The cleaner works at the photo's own size, before it is enlarged.",
+    ),
+)  # fmt: skip
 
 
 class DiffBIR(Method):
@@ -67,6 +72,8 @@ class DiffBIR(Method):
 
     def _pose_compact(self, image: Tensor, settings: Settings) -> Problem:
         """The compact predictor's picture g is condition and target of guidance; pure noise is the start."""
+        if "cleaner" in self.modules:
+            image = to_image(compact.predict(self.modules["cleaner"], to_signed(image), settings))
         problem = compact.pose(
             self.modules["network"], image, settings, self.variant.scale, process_of(EPS), anchor="zero"
         )
