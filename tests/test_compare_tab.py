@@ -198,6 +198,12 @@ def steps_of(tab: compare.Tab, updates: dict) -> list:
     return [updates[c.controls["steps"]]["value"] for c in tab.cards if c.controls["steps"] in updates]
 
 
+def test_opening_the_tab_changes_nothing_but_the_menus(tab: compare.Tab):
+    handler, inputs, outputs = tab.entered
+    assert inputs == outputs == tab.listed
+    assert steps_of(tab, handler(*flat(*four()))) == [11, 12, 13, 14]
+
+
 def test_swap_and_copy(tab: compare.Tab):
     assert steps_of(tab, tab.hand_over(*flat(*four()), swap=True)) == [12, 11]
     assert steps_of(tab, tab.hand_over(*flat(*four()), swap=False)) == [11]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -71,6 +71,11 @@ class Tab:
         return (Send(self.restore, "restore", photo=self.photo),)
 
     @property
+    def entered(self) -> tuple[Callable[..., Updates], list[Any], list[Any]]:
+        """Weights may have come or gone meanwhile."""
+        return self.enter, self.listed, self.listed
+
+    @property
     def listed(self) -> list[Any]:
         """Every card's controls, A's first."""
         return [control for card in self.cards for control in card.listed]
@@ -81,6 +86,10 @@ class Tab:
         return [self.photo, self.clean, self.task, self.seed, self.same, self.count, *self.listed]
 
     # handlers
+
+    def enter(self, *read: Any) -> Updates:
+        """The tab was opened: the menus say which weights are here now."""
+        return self._adjusted(self.values(read))
 
     def arrive(self, path: str | None, incoming: str | None, task: str, *read: Any) -> Updates:
         """A photo or settings came in, here or from another tab: the cards follow."""
