@@ -37,11 +37,11 @@ def controls(stage: Stage, key: str) -> Iterator[tuple[str, Callable[[], object]
     yield "2 going back: heun, 20 steps", lambda: runs.show(key, "sr3", "heun", 20, 1, 1)
     dice, walk = chance.Randomness(stage, (), None), chance.Steps(stage, (), None)
     yield "3 chance: 16 steps", lambda: dice.show(key, "dvsr", "same", 16)
-    yield "3 chance: 32 steps", lambda: dice.show(key, "dvsr", "same", 32)
+    yield "3 chance: 24 steps", lambda: dice.show(key, "dvsr", "same", 24)
     yield "3 few steps and many", lambda: walk.show(key, "sr3")
     plane = both.Both(stage, (), None)
     yield "4 not both: 16 steps", lambda: plane.show(key, "dvsr", 16)
-    yield "4 not both: 32 steps", lambda: plane.show(key, "dvsr", 32)
+    yield "4 not both: 24 steps", lambda: plane.show(key, "dvsr", 24)
     for which in ("denoiser", "predictor"):
         yield f"5 network: {which}", lambda which=which: network.Diagram(stage, (), None).show(key, which)
     yield "5 network: levels", lambda: network.Levels(stage, None).show(key)
