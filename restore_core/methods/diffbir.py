@@ -42,6 +42,11 @@ _COMPACT = (
         "compact-photo-sr4", "Compact, several faults and four times larger", "sr4",
         {"network": "compact/sr4", "cleaner": "compact/blind"}, scale=4, options=(COLOUR,),
         note=f"{_SMALL} The cleaner works at the photo's own size, before it is enlarged.",
+        defaults={"guidance": 0.2},  # of badly damaged photos little is left that guidance could be true to
+        presets=presets(
+            {"guidance": 1.0, "samples": 4, "steps": 12}, {"guidance": 0.5}, {}, {"guidance": 0.1, "steps": 30},
+            {"guidance": 0.0, "steps": 50},
+        ),
     ),
 )  # fmt: skip
 

@@ -127,8 +127,9 @@ def _variant(
     return Variant(
         f"{version}-{name}", label, task,
         {"network": steered["base"], "control": control, "cleaner": f"diffbir/{cleaner}"},
-        scale=scale, options=(*OPTIONS, *own), defaults={**(_QUICK_EPS if early else _QUICK_V), **prompts, "guidance": 0.1},
-        presets=_POSITIONS, paper={**(_PAPER_EPS if early else _PAPER_V), **prompts},
+        scale=scale, options=(*OPTIONS, *own), presets=_POSITIONS,
+        defaults={**(_QUICK_EPS if early else _QUICK_V), **prompts, "guidance": 0.1},
+        paper={**(_PAPER_EPS if early else _PAPER_V), **prompts},
         note=(_FACES if task == "face" else "") + _BIG.format(size),
     )  # fmt: skip
 
