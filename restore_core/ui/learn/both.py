@@ -104,7 +104,7 @@ def fill(stage: Stage) -> tuple[Both, ...]:
             elem_classes=["learn-radio"], scale=3, min_width=280,
         )  # fmt: skip
         steps = gr.Slider(
-            4, 32, 16, step=4, label="Steps", elem_id="learn-both-steps", scale=2, min_width=200
+            4, 24, 16, step=4, label="Steps", elem_id="learn-both-steps", scale=2, min_width=200
         )
     made = figure("both")
     teachers(TEACHING)

@@ -140,7 +140,7 @@ def fill(stage: Stage) -> tuple[Randomness, Steps]:
             elem_id="learn-chance-start", elem_classes=["learn-radio"], scale=2, min_width=240,
         )  # fmt: skip
         steps = gr.Slider(
-            4, 32, 16, step=4, label="Steps", elem_id="learn-chance-steps", scale=2, min_width=200
+            4, 24, 16, step=4, label="Steps", elem_id="learn-chance-steps", scale=2, min_width=200
         )
     dice = Randomness(stage, (method, start, steps), figure("randomness"))
     with gr.Row(elem_classes=["learn-controls"]):
