@@ -1,0 +1,275 @@
+"""The Compare tab's components and the handlers between them: what comes in, what the cards say, what is run."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from restore_core import comparison, images
+from restore_core.comparison import LETTERS, Wish
+from restore_core.diagnosis import diagnose
+from restore_core.errors import RestoreError, SettingsError
+from restore_core.library import card
+from restore_core.methods import KNOWN
+from restore_core.settings import Settings
+from restore_core.ui import cards, masking, widgets
+from restore_core.ui.asking import look_of, need_photo
+from restore_core.ui.cards import FIELDS, Card
+from restore_core.ui.comparing import Message, compared
+from restore_core.ui.desk import Desk, sentence
+from restore_core.ui.links import Send
+
+Updates = dict[Any, Any]
+
+FEWEST = 2
+HOLES = "inpaint"  # what a photo with transparent parts needs
+TOLD = "told"  # the task: the weights on the cards say what is undone
+
+
+@dataclass(frozen=True)
+class Tab:
+    """The tab's components, and the handlers between them."""
+
+    desk: Desk
+    photo: gr.Image
+    clean: gr.Image
+    facts: gr.HTML
+    task: gr.Radio
+    seed: gr.Number
+    same: gr.Checkbox
+    cards: tuple[Card, ...]
+    count: gr.State
+    more: gr.Button
+    fewer: gr.Button
+    run: gr.Button
+    stop: gr.Button
+    message: gr.HTML
+    films: tuple[gr.HTML, ...]
+    places: tuple[gr.Column, ...]
+    viewer: gr.HTML
+    table: gr.HTML
+    kept: gr.Row
+    files: tuple[gr.DownloadButton, ...]
+    incoming: gr.State
+    restore: gr.Button
+
+    @property
+    def sends(self) -> tuple[Send, ...]:
+        """The photo may go back to Restore."""
+        return (Send(self.restore, "restore", photo=self.photo),)
+
+    @property
+    def entered(self) -> tuple[Callable[..., Updates], list[Any], list[Any]]:
+        """Weights may have come or gone meanwhile."""
+        return self.enter, self.listed, self.listed
+
+    @property
+    def listed(self) -> list[Any]:
+        """Every card's controls, A's first."""
+        return [control for card in self.cards for control in card.listed]
+
+    @property
+    def asked(self) -> list[Any]:
+        """What a run reads."""
+        return [self.photo, self.clean, self.task, self.seed, self.same, self.count, *self.listed]
+
+    # handlers
+
+    def enter(self, *read: Any) -> Updates:
+        """The tab was opened: the menus say which weights are here now."""
+        return self._adjusted(self.values(read))
+
+    def arrive(self, path: str | None, incoming: str | None, task: str, *read: Any) -> Updates:
+        """A photo or settings came in, here or from another tab: the cards follow."""
+        values, updates = self.values(read), {self.incoming: None}
+        try:
+            line, seen = self._look(path)
+            updates[self.facts] = widgets.text(line)
+            if incoming:
+                values, count = self._received(json.loads(incoming), values)
+                updates |= self._laid_out(max(count, FEWEST)) | {self.task: TOLD}
+            elif task == "auto" and seen == HOLES:
+                values = [self._filling(one, k) for k, one in enumerate(values)]
+            elif task == "auto" and seen:
+                values = [cards.for_task(one, seen) for one in values]
+            updates[self.message] = ""
+        except (RestoreError, ValueError) as error:
+            updates[self.message] = widgets.text(sentence(error), "error")
+        return updates | self._adjusted(values)
+
+    def _look(self, path: str | None) -> tuple[str, str]:
+        """(the photo in words, the task it needs); empty without one."""
+        if not path:
+            return "", ""
+        photo, look = images.load(path, max_pixels=self.desk.max_pixels), look_of(images.inspect(path))
+        if comparison.has_holes(photo):
+            return f"{look}. Its transparent parts are filled.", HOLES
+        seen = diagnose(photo.rgb)
+        return f"{look}. {seen.sentence}", seen.task
+
+    def _received(self, data: Any, values: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+        """The cards with settings from elsewhere, and how many cards that takes; a single one becomes A."""
+        if not isinstance(data, dict | list):
+            raise SettingsError("What came here are no settings, so nothing was changed. Send them again.")
+        wishes = comparison.again({"settings": data} if isinstance(data, list) else data)[: len(LETTERS)]
+        taken = [cards.shown(self._settings(wish)) for wish in wishes]
+        task = card(taken[0]["method"]).variant(taken[0]["variant"]).task
+        rest = [cards.for_task(one, task) for one in values[len(taken) :]]
+        return [*taken, *rest], len(taken)
+
+    @staticmethod
+    def _settings(wish: Wish) -> Settings:
+        return card(wish["method"]).settings(**{k: v for k, v in wish.items() if k != "method"})
+
+    def set_task(self, task: str, path: str | None, *read: Any) -> Updates:
+        """Another task: every card takes weights for it."""
+        try:
+            wanted = {"auto": lambda: self._look(path)[1], TOLD: str}.get(task, lambda: task)()
+        except RestoreError:
+            wanted = ""
+        values = self.values(read)
+        return self._adjusted([cards.for_task(one, wanted) for one in values] if wanted else values)
+
+    def mark(self, request: gr.Request, path: str | None, drawn: dict[str, Any] | None) -> Updates:
+        """Holes were painted: the photo has them from now on, and arrives anew."""
+        try:
+            return {self.photo: str(masking.save(self.desk, request.session_hash or "", need_photo(path), drawn))}
+        except Exception as error:
+            return {self.message: widgets.text(sentence(error), "error")}
+
+    def _filling(self, values: dict[str, Any], place: int) -> dict[str, Any]:
+        """The card with weights for holes: its own method's where they are here, else one that is told of them."""
+        own = [v.key for v in card(values["method"]).variants if v.task == HOLES]
+        here = [key for key in own if self.desk.library.has(values["method"], key)]
+        if here:
+            return cards.moved(values | {"variant": here[0]}, "variant")
+        method = list(KNOWN)[place % len(KNOWN)]
+        return cards.moved(values | {"method": method, "variant": card(method).variant_for(HOLES).key}, "variant")
+
+    def moved(self, *read: Any, letter: str, key: str) -> Updates:
+        """A control that others hang on was moved by hand."""
+        place = LETTERS.index(letter)
+        return self._one(place, cards.moved(dict(zip(FIELDS, read, strict=True)), key))
+
+    def arrange(self, count: int, change: int) -> Updates:
+        """One card more or fewer."""
+        return self._laid_out(min(len(LETTERS), max(FEWEST, count + change)))
+
+    def hand_over(self, *read: Any, swap: bool) -> Updates:
+        """A and B change places, or B becomes like A."""
+        a, b = self.values(read)[:2]
+        return self._one(1, a) | (self._one(0, b) if swap else {})
+
+    def share(self, same: bool) -> Updates:
+        """One variation number for all, or each its own."""
+        own = {card.controls["seed"]: gr.update(interactive=not same) for card in self.cards}
+        return own | {self.seed: gr.update(interactive=same)}
+
+    def compare(
+        self, request: gr.Request, path: str | None, clean: str | None, task: str, seed: int, same: bool, count: int,
+        *read: Any,
+    ) -> Iterator[Updates]:
+        """Run was pressed."""
+        yield {
+            self.run: gr.update(interactive=False), self.stop: gr.update(interactive=True), self.message: "",
+            self.kept: gr.update(elem_classes=widgets.AWAY), self.viewer: {"id": "", "pictures": []},
+        }  # fmt: skip
+        try:
+            wishes = self.wishes(self.values(read)[:count], int(seed or 0) if same else None)
+        except RestoreError as error:
+            yield {self.message: widgets.text(str(error), "error")}
+            return
+        told = "auto" if task == TOLD else task
+        for message in compared(self.desk, request.session_hash or "", path, wishes, task=told, clean=clean):
+            yield self._told(message)
+
+    def _told(self, message: Message) -> Updates:
+        updates: Updates = {self.films[LETTERS.index(letter)]: value for letter, value in message.films.items()}
+        if message.table is not None:
+            updates[self.table] = message.table
+        if message.pictures is not None:
+            updates[self.viewer] = message.pictures
+        if message.text:
+            updates[self.message] = widgets.text(message.text, "error" if message.failed else "note")
+        if message.kept is not None:
+            paths = (message.kept.sheet, message.kept.settings, message.kept.report)
+            updates |= {self.kept: gr.update(elem_classes=[])} | dict(zip(self.files, map(str, paths), strict=True))
+        return updates
+
+    def ready(self) -> Updates:
+        """After a run, however it ended."""
+        return {self.run: gr.update(interactive=True), self.stop: gr.update(interactive=False)}
+
+    def halt(self, request: gr.Request) -> None:
+        """Stop was pressed."""
+        self.desk.store.stop(request.session_hash or "")
+
+    # between controls and values
+
+    def values(self, read: Sequence[Any]) -> list[dict[str, Any]]:
+        """One dict a card from the values of `listed`."""
+        n = len(FIELDS)
+        each = (dict(zip(FIELDS, read[k * n : (k + 1) * n], strict=True)) for k in range(len(self.cards)))
+        return [cards.consistent(one) for one in each]
+
+    @staticmethod
+    def wishes(values: Sequence[dict[str, Any]], seed: int | None) -> list[Wish]:
+        """What the cards ask for, with one variation number for all where there is one."""
+        found = [cards.wish(one) for one in values]
+        return found if seed is None else [{**one, "seed": seed} for one in found]
+
+    def _one(self, place: int, values: dict[str, Any]) -> Updates:
+        return dict(zip(self.cards[place].listed, cards.adjusted(values, self.desk.library), strict=True))
+
+    def _adjusted(self, values: Sequence[dict[str, Any]]) -> Updates:
+        return {key: update for k, one in enumerate(values) for key, update in self._one(k, one).items()}
+
+    def _laid_out(self, count: int) -> Updates:
+        boxes = [*zip((card.box for card in self.cards), range(len(LETTERS)), strict=True)]
+        boxes += [*zip(self.places, range(len(LETTERS)), strict=True)]
+        return {box: gr.update(visible=place < count) for box, place in boxes} | {
+            self.count: count, self.more: gr.update(interactive=count < len(LETTERS)),
+            self.fewer: gr.update(interactive=count > FEWEST),
+        }  # fmt: skip
+
+    # wiring
+
+    def wire(self, dice: gr.Button, swap: gr.Button, copy: gr.Button, holes: masking.Editor) -> None:
+        """Which event calls which handler."""
+        quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        last = quick | {"trigger_mode": "always_last"}
+        boxes = [*(card.box for card in self.cards), *self.places, self.count, self.more, self.fewer]
+        came = [self.photo, self.incoming, self.task, *self.listed]
+        reached = [self.facts, self.message, self.incoming, self.task, *boxes, *self.listed]
+        for source in (self.photo, self.incoming):
+            source.change(self.arrive, came, reached, **last)
+        self.task.input(self.set_task, [self.task, self.photo, *self.listed], self.listed, **last)
+        for one in self.cards:
+            for key in ("method", "variant", "sampler"):
+                handler = partial(self.moved, letter=one.letter, key=key)
+                one.controls[key].input(handler, one.listed, one.listed, **last)
+        holes.take.click(lambda path: path, self.photo, holes.canvas, **quick)
+        holes.use.click(self.mark, [self.photo, holes.canvas], [self.photo, self.message], **quick)
+        self.more.click(partial(self.arrange, change=1), self.count, boxes, **quick)
+        self.fewer.click(partial(self.arrange, change=-1), self.count, boxes, **quick)
+        pair = [*self.cards[0].listed, *self.cards[1].listed]
+        swap.click(partial(self.hand_over, swap=True), self.listed, pair, **quick)
+        copy.click(partial(self.hand_over, swap=False), self.listed, pair, **quick)
+        self.same.input(self.share, self.same, [self.seed, *(c.controls["seed"] for c in self.cards)], **quick)
+        dice.click(lambda: secrets.randbelow(widgets.MAX_SEED), None, self.seed, **quick)
+        outputs = [*self.films, self.run, self.stop, self.message, self.viewer, self.table, self.kept, *self.files]
+        running = self.run.click(
+            self.compare, self.asked, outputs, show_progress="hidden", trigger_mode="once", concurrency_id="engine",
+            concurrency_limit=16, api_visibility="private",
+        )  # fmt: skip
+        running.then(self.ready, None, [self.run, self.stop], **quick)
+        self.stop.click(self.halt, None, None, **quick)
+
+
+__all__ = ["FEWEST", "TOLD", "Tab", "Updates"]
