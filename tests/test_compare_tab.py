@@ -211,7 +211,7 @@ def test_swap_and_copy(tab: compare.Tab):
 
 def test_settings_from_another_tab_become_a(tab: compare.Tab):
     sent = card("sr3").settings("compact-sr4", steps=7)
-    updates = tab.arrive(None, json.dumps(sent.to_json()), "auto", *flat(*four()))
+    updates = tab.receive(json.dumps(sent.to_json()), "auto", *flat(*four()))
     assert updates[tab.cards[0].controls["method"]]["value"] == "sr3" and updates[tab.incoming] is None
     assert steps_of(tab, updates)[0] == 7
     variants = {updates[c.controls["variant"]]["value"] for c in tab.cards}
@@ -220,7 +220,7 @@ def test_settings_from_another_tab_become_a(tab: compare.Tab):
 
 def test_a_whole_comparison_comes_back(tab: compare.Tab, desk: Desk, photo: str):
     asked = comparison.prepare(images.load(photo), [*WISHES, WISHES[0]], desk.library)
-    updates = tab.arrive(None, json.dumps(asked.record()), "auto", *flat(*four()))
+    updates = tab.receive(json.dumps(asked.record()), "auto", *flat(*four()))
     assert updates[tab.count] == 3 and steps_of(tab, updates)[:3] == [3, 3, 3]
 
 
@@ -229,7 +229,7 @@ UNKNOWN = json.dumps({"method": "nothing", "variant": "a", "sampler": "b", "step
 
 @pytest.mark.parametrize("sent", ["7", "{}", "no json", UNKNOWN])
 def test_settings_that_are_none_are_told(tab: compare.Tab, sent: str):
-    updates = tab.arrive(None, sent, "auto", *flat(*four()))
+    updates = tab.receive(sent, "auto", *flat(*four()))
     assert "error" in updates[tab.message] and steps_of(tab, updates) == [11, 12, 13, 14]
 
 
@@ -237,15 +237,25 @@ def test_a_photo_decides_the_weights_unless_the_task_is_told(tab: compare.Tab, t
     grain = 0.5 + 0.1 * torch.randn(1, 3, 96, 120, generator=torch.Generator().manual_seed(0))
     export.save(grain.clamp(0, 1), tmp_path / "grainy.png")
     photo = str(tmp_path / "grainy.png")
-    wanted = tab.arrive(photo, None, "auto", *flat(*four()))
-    assert "120 × 96" in wanted[tab.facts]
+    seen = tab.look(photo)
+    assert "120 × 96" in seen[tab.facts]
+    wanted = tab.follow("auto", seen[tab.seen], *flat(*four()))
     task = diagnose(images.load(photo).rgb).task
     assert task != "deblur"
     for c in tab.cards:
         method, variant = (wanted[c.controls[key]]["value"] for key in ("method", "variant"))
         assert card(method).variant(variant).task == task
-    told = tab.arrive(photo, None, "deblur", *flat(*four()))
+    told = tab.follow("deblur", seen[tab.seen], *flat(*four()))
     assert {told[c.controls["variant"]]["value"] for c in tab.cards} == {"compact-deblur"}
+
+
+def test_settings_that_were_sent_stay_when_the_photo_is_looked_at(tab: compare.Tab):
+    """A photo and settings may be sent together, whatever the photo seems to need."""
+    sent = tab.receive(json.dumps(card("sr3").settings("compact-sr4", steps=7).to_json()), "auto", *flat(*four()))
+    shown = [key for key in FIELDS if key != "seed"]
+    values = [{key: sent[c.controls[key]]["value"] for key in shown} | {"seed": 1} for c in tab.cards]
+    after = tab.follow(sent[tab.task], "denoise", *flat(*values))
+    assert steps_of(tab, after)[0] == 7 and after[tab.cards[0].controls["variant"]]["value"] == "compact-sr4"
 
 
 def test_cards_come_and_go_between_two_and_four(tab: compare.Tab):
@@ -276,8 +286,9 @@ def test_what_was_painted_becomes_transparent_and_is_filled(tab: compare.Tab, ph
     holed = images.load(updates[tab.photo])
     assert holed.size == (96, 120) and torch.equal(holed.rgb, images.load(photo).rgb)
     assert holed.alpha[..., 22:38, :].max() == 0 and holed.alpha[..., :18, :].min() == 1
-    arrived = tab.arrive(updates[tab.photo], None, "auto", *flat(*four()))
-    assert "transparent parts are filled" in arrived[tab.facts]
+    seen = tab.look(updates[tab.photo])
+    assert "transparent parts are filled" in seen[tab.facts]
+    arrived = tab.follow("auto", seen[tab.seen], *flat(*four()))
     assert [arrived[c.controls["method"]]["value"] for c in tab.cards][:3] == ["ddnm", "ddrm", "dps"]
     assert {arrived[c.controls["variant"]]["value"] for c in tab.cards} == {"known-holes"}
 

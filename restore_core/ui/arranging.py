@@ -57,6 +57,7 @@ class Tab:
     kept: gr.Row
     files: tuple[gr.DownloadButton, ...]
     incoming: gr.State
+    seen: gr.State
     restore: gr.Button
 
     @property
@@ -85,20 +86,30 @@ class Tab:
         """The tab was opened: the menus say which weights are here now."""
         return self._adjusted(self.values(read))
 
-    def arrive(self, path: str | None, incoming: str | None, task: str, *read: Any) -> Updates:
-        """A photo or settings came in, here or from another tab: the cards follow."""
-        values, updates = self.values(read), {self.incoming: None}
+    def look(self, path: str | None) -> Updates:
+        """A photo came or went: what it is, and what it needs."""
         try:
             line, seen = self._look(path)
-            updates[self.facts] = widgets.text(line)
-            if incoming:
-                values, count = self._received(json.loads(incoming), values)
-                updates |= self._laid_out(max(count, FEWEST)) | {self.task: TOLD}
-            elif task == "auto" and seen == HOLES:
-                values = [self._filling(one, k) for k, one in enumerate(values)]
-            elif task == "auto" and seen:
-                values = [cards.for_task(one, seen) for one in values]
-            updates[self.message] = ""
+            return {self.facts: widgets.text(line), self.seen: seen, self.message: ""}
+        except Exception as error:
+            return {self.facts: "", self.seen: "", self.message: widgets.text(sentence(error), "error")}
+
+    def follow(self, task: str, seen: str, *read: Any) -> Updates:
+        """The cards take weights for what the photo needs, or for what somebody says is wrong with it."""
+        values = self.values(read)
+        wanted = {"auto": seen, TOLD: ""}.get(task, task)
+        if wanted == HOLES:
+            return self._adjusted([self._filling(one, k) for k, one in enumerate(values)])
+        return self._adjusted([cards.for_task(one, wanted) for one in values] if wanted else values)
+
+    def receive(self, incoming: str | None, task: str, *read: Any) -> Updates:
+        """Settings came from another tab: the cards show them, and say from now on what is undone."""
+        values, updates = self.values(read), {self.incoming: None}
+        if not incoming:
+            return updates
+        try:
+            values, count = self._received(json.loads(incoming), values)
+            updates |= self._laid_out(max(count, FEWEST)) | {self.task: TOLD, self.message: ""}
         except (RestoreError, ValueError) as error:
             updates[self.message] = widgets.text(sentence(error), "error")
         return updates | self._adjusted(values)
@@ -126,15 +137,6 @@ class Tab:
     @staticmethod
     def _settings(wish: Wish) -> Settings:
         return card(wish["method"]).settings(**{k: v for k, v in wish.items() if k != "method"})
-
-    def set_task(self, task: str, path: str | None, *read: Any) -> Updates:
-        """Another task: every card takes weights for it."""
-        try:
-            wanted = {"auto": lambda: self._look(path)[1], TOLD: str}.get(task, lambda: task)()
-        except RestoreError:
-            wanted = ""
-        values = self.values(read)
-        return self._adjusted([cards.for_task(one, wanted) for one in values] if wanted else values)
 
     def mark(self, request: gr.Request, path: str | None, drawn: dict[str, Any] | None) -> Updates:
         """Holes were painted: the photo has them from now on, and arrives anew."""
@@ -245,11 +247,12 @@ class Tab:
         quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         last = quick | {"trigger_mode": "always_last"}
         boxes = [*(card.box for card in self.cards), *self.places, self.count, self.more, self.fewer]
-        came = [self.photo, self.incoming, self.task, *self.listed]
-        reached = [self.facts, self.message, self.incoming, self.task, *boxes, *self.listed]
-        for source in (self.photo, self.incoming):
-            source.change(self.arrive, came, reached, **last)
-        self.task.input(self.set_task, [self.task, self.photo, *self.listed], self.listed, **last)
+        told = [self.task, self.seen, *self.listed]
+        looked = self.photo.change(self.look, self.photo, [self.facts, self.seen, self.message], **last)
+        looked.then(self.follow, told, self.listed, **quick)  # after look: settings sent along have arrived by then
+        self.task.input(self.follow, told, self.listed, **last)
+        received = [self.message, self.incoming, self.task, *boxes, *self.listed]
+        self.incoming.change(self.receive, [self.incoming, self.task, *self.listed], received, **last)
         for one in self.cards:
             for key in ("method", "variant", "sampler"):
                 handler = partial(self.moved, letter=one.letter, key=key)

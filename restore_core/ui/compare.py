@@ -69,7 +69,8 @@ def fill(desk: Desk) -> Tab:
                 restore = gr.Button("Photo to Restore", size="sm", elem_id="compare-restore", min_width=130)
     tab = Tab(
         desk, photo, clean, facts, task, seed, same, tuple(found for found, _ in laid), gr.State(FEWEST), more, fewer,
-        run, stop, message, tuple(films), tuple(places), pictures, table, kept, files, gr.State(None), restore,
+        run, stop, message, tuple(films), tuple(places), pictures, table, kept, files, gr.State(None), gr.State(""),
+        restore,
     )  # fmt: skip
     tab.wire(dice, swap, copy, holes)
     return tab
