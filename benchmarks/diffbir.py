@@ -25,10 +25,9 @@ from benchmarks.peak import Live, peak_bytes
 from restore_core import devices
 from restore_core.checkpoints import catalogue
 from restore_core.degradations import TASKS
-from restore_core.degradations.realworld import RECIPES, draw
+from restore_core.degradations.realworld import RECIPES
 from restore_core.engine import Frame, finish, restore
 from restore_core.evaluation import Pair, Table, as_table, pairs
-from restore_core.images import resize
 from restore_core.library import Library
 from restore_core.methods.cleaning import clean
 from restore_core.methods.diffbir import DiffBIR
@@ -140,10 +139,7 @@ def damaged(folder: Path, damage: str, scale: int, seed: int = 0) -> Iterator[Pa
     if damage in TASKS:
         yield from pairs(folder, TASKS[damage], {}, seed)
         return
-    for k, pair in enumerate(pairs(folder, TASKS["denoise"], {}, seed)):
-        hurt = draw(damage, seed + k)(pair.clean)
-        size = tuple(side // scale for side in pair.clean.shape[-2:])
-        yield Pair(pair.name, pair.clean, resize(hurt, size).clamp(0, 1))
+    yield from pairs(folder, TASKS["denoise" if scale == 1 else f"sr{scale}"], {}, seed, damage)
 
 
 def guidance(

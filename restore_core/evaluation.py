@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from restore_core.checkpoints import match
 from restore_core.checkpoints.files import open_state
-from restore_core.degradations import TASKS, Task
+from restore_core.degradations import TASKS, Task, realworld
 from restore_core.engine import finish, restore
 from restore_core.errors import SettingsError
 from restore_core.images import load, resize
@@ -90,8 +90,13 @@ def task_called(key: str) -> Task:
     return TASKS[key]
 
 
-def pairs(folder: Path, task: Task, damage: Mapping[str, float], seed: int) -> Iterator[Pair]:
-    """Every picture of the folder, cropped to multiples of 4 and damaged; the k-th uses the seed seed + k."""
+def pairs(
+    folder: Path, task: Task, damage: Mapping[str, float], seed: int, recipe: str | None = None
+) -> Iterator[Pair]:
+    """Every picture of the folder, cropped to multiples of 4 and damaged; the k-th uses the seed seed + k.
+
+    recipe   damage by this random chain of the blind methods instead, shrunk to the size that the task enlarges
+    """
     files = sorted(p for p in folder.glob("*") if p.suffix.lower() in SUFFIXES) if folder.is_dir() else []
     if not files:
         raise SettingsError(f"{folder} holds no pictures, so nothing can be measured. Choose a folder of clean photos.")
@@ -99,8 +104,12 @@ def pairs(folder: Path, task: Task, damage: Mapping[str, float], seed: int) -> I
         clean = load(path).rgb
         height, width = (side // 4 * 4 for side in clean.shape[-2:])
         clean = clean[..., :height, :width]
-        generator = torch.Generator().manual_seed(seed + k)
-        yield Pair(path.name, clean, task(clean, {**task.standard, **damage}, generator))
+        if recipe is None:
+            generator = torch.Generator().manual_seed(seed + k)
+            degraded = task(clean, {**task.standard, **damage}, generator)
+        else:
+            degraded = resize(realworld.draw(recipe, seed + k)(clean), (height // task.scale, width // task.scale))
+        yield Pair(path.name, clean, degraded.clamp(0, 1))
 
 
 def own_weights(file: Path) -> CompactModel:
@@ -125,10 +134,12 @@ def methods_for(task: str, own: nn.Module | None = None) -> tuple[str, ...]:
     return tuple(key for key, method in METHODS.items() if any(fits(v) for v in method.card.variants))
 
 
-def _method(key: str, task: Task, library: Library, own: nn.Module | None) -> tuple[Method, str]:
-    """The method with the task's weights, or with `own` in the place of shipped ones; the variant with its settings."""
+def _method(
+    key: str, task: Task, library: Library, own: nn.Module | None, weights: str | None
+) -> tuple[Method, str]:
+    """The method with `weights` or the task's, or with `own` in the place of shipped ones; the key of its settings."""
     if own is None:
-        variant = card(key).variant_for(task.key)
+        variant = card(key).variant(weights) if weights else card(key).variant_for(task.key)
         return library.method(key, variant.key), variant.key
     shape = next((v for v in card(key).variants if is_compact(v)), None)
     if shape is None:
@@ -149,18 +160,24 @@ def evaluate(
     limit: int | None = None,
     changes: Mapping[str, Any] | None = None,
     own: nn.Module | None = None,
+    recipe: str | None = None,
+    variant: str | None = None,
 ) -> Iterator[list[Scores]]:
-    """After each picture, the table so far: input, predictor, then each method once and as a mean of `mean_of` samples
-    (0: leave these out). `changes` move every method's defaults; `own` takes the place of the shipped weights."""
+    """After each picture, the table so far: input, predictor, then each method once and as a mean of `mean_of` samples.
+
+    mean_of   0: leave these rows out                    recipe    damage by a random chain, see `pairs`
+    changes   move every method's defaults               variant   these weights instead of the first for the task
+    own       takes the place of the shipped weights
+    """
     task, table = task_called(task_key), Table()
     asked = {"precision": library.precision} | dict(changes or {})
-    for k, pair in enumerate(pairs(folder, task, damage or {}, seed)):
+    for k, pair in enumerate(pairs(folder, task, damage or {}, seed, recipe)):
         if limit is not None and k >= limit:
             break
         table.add("input", pair, pair.enlarged)
         for number, key in enumerate(methods):
-            method, variant = _method(key, task, library, own)
-            settings = card(key).settings(variant, **{"seed": seed + k, **asked})
+            method, weights = _method(key, task, library, own, variant)
+            settings = card(key).settings(weights, **{"seed": seed + k, **asked})
             problem = method.pose(pair.degraded.to(library.device), settings)
             if number == 0 and problem.guess is not None:
                 table.add("predictor", pair, problem.decode(problem.guess))

@@ -16,12 +16,12 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "restore_core"
 
 ROWS: dict[str, int] = {
-    "errors": -1, "schedules": -0.5, "processes": 0, "networks": 0, "devices": 0,
-    "colour": 0, "memory": 0.5, "guidance": 2, "operators": 2, "refusals": 0, "decoding": 0.5, "settings": 1, "images": 1, "checkpoints": 1,
-    "samplers": 2, "grids": 2, "problem": 2, "tiling": 2, "degradations": 2, "metrics": 2, "export": 2,
-    "methods": 3, "engine": 3, "diagnosis": 3,
+    "errors": -1, "schedules": -0.5, "processes": 0, "networks": 0, "devices": 0, "colour": 0, "refusals": 0,
+    "memory": 0.5, "decoding": 0.5, "settings": 1, "images": 1, "checkpoints": 1,
+    "samplers": 2, "grids": 2, "problem": 2, "tiling": 2, "guidance": 2, "operators": 2, "degradations": 2,
+    "metrics": 2, "export": 2, "methods": 3, "engine": 3, "diagnosis": 3, "invention": 3.5,
     "library": 4, "moments": 4, "training": 4, "tradeoff": 4,
-    "job": 4.5, "evaluation": 4.5, "teaching": 4.5, "comparison": 4.7, "invention": 3.5, "batch": 4.6, "cluster": 4.7,
+    "job": 4.5, "evaluation": 4.5, "teaching": 4.5, "batch": 4.6, "comparison": 4.7, "cluster": 4.7,
     "commands": 5, "ui": 5, "cli": 5.5, "__main__": 6,
 }  # fmt: skip
 SIDEWAYS = {  # inside a row, only these

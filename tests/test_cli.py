@@ -159,3 +159,22 @@ def test_train(photo: Path, tmp_path: Path, capsys):
 def test_no_command_is_a_sentence_too(capsys):
     refused(capsys)
     refused(capsys, "dance")
+
+
+def test_a_methods_own_option_is_set_and_written(photo: Path, capsys):
+    out = photo.with_name("out.png")
+    asked = ("restore", photo, "-o", out, "--task", "denoise", "--method", "diffbir", "--steps", 2, "--json")
+    asked += ("--option",)
+    assert run(*asked, "guidance=0.75") == 0
+    assert json.loads(capsys.readouterr().out)["settings"]["options"]["guidance"] == 0.75
+    assert "KEY=VALUE" in refused(capsys, *asked, "guidance")
+    assert "guidence" in refused(capsys, *asked, "guidence=1")
+
+
+def test_a_random_chain_damages_every_method_alike(photo: Path, capsys):
+    cv2.imwrite(str(photo), cv2.resize(cv2.imread(str(photo)), (112, 80)))
+    asked = ("evaluate", photo.parent, "--task", "blind", "--mean-of", 0, "--method", "dvsr", "--steps", 2, "--random")
+    assert run(*asked, "two-stage") == 0
+    told = capsys.readouterr().out
+    assert "| input |" in told and "| dvsr |" in told
+    assert "two-stage" in refused(capsys, *asked, "three-stage")

@@ -9,7 +9,8 @@ from restore_core.checkpoints import records_diffbir, records_irsde, records_res
 from restore_core.checkpoints.sources import Bring, Checkpoint, Hub, Shipped, Source, Url
 from restore_core.errors import CheckpointError
 
-COMPACT = ("deblur", "sr4", "denoise", "blind")  # tasks whose weights are shipped: weights/compact/TASK.safetensors, TASK.md
+# tasks whose weights are shipped: weights/compact/TASK.safetensors, TASK.md
+COMPACT = ("deblur", "sr4", "denoise", "blind")
 
 _COMPACT: tuple[Checkpoint, ...] = tuple(
     Checkpoint(

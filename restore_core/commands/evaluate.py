@@ -12,6 +12,7 @@ from tqdm import tqdm
 from restore_core import export
 from restore_core.commands import options
 from restore_core.degradations import TASKS
+from restore_core.degradations.realworld import RECIPES
 from restore_core.errors import SettingsError
 from restore_core.evaluation import as_json, as_table, evaluate, methods_for, own_weights, task_called
 from restore_core.library import Library
@@ -25,6 +26,8 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--weights", type=Path, metavar="FILE", help="compact weights of your own, in place of the shipped")
     p.add_argument("--mean-of", default="8", help="also the mean of so many samples; 0: not")
     p.add_argument("--damage", action="append", default=[], metavar="NAME=NUMBER", help="e.g. sigma=25, noise=0")
+    p.add_argument("--random", metavar="RECIPE", help=f"damage by a random chain instead: {', '.join(RECIPES)}")
+    p.add_argument("--variant", help="these weights of the method; default: the first for the task")
     p.add_argument("--limit", help="only the first so many pictures")
     options.add_expert(p)
     p.add_argument("--device")
@@ -43,6 +46,7 @@ def _evaluate(asked: argparse.Namespace) -> int:
         tables = evaluate(
             folder, asked.task, methods, library, mean_of=options.whole("--mean-of", asked.mean_of),
             damage=dict(_pair(text) for text in asked.damage), changes=changes, own=own,
+            recipe=asked.random, variant=asked.variant,
             limit=None if asked.limit is None else options.whole("--limit", asked.limit),
         )  # fmt: skip
         *_, scores = tqdm(tables, unit="picture", disable=None, leave=False)

@@ -21,6 +21,9 @@ def add_expert(p: argparse.ArgumentParser) -> None:
     p.add_argument("--spacing", "--grid", dest="spacing", help=f"time grid: {', '.join(GRID_LABELS)}")
     for name in NUMBERS:
         p.add_argument(f"--{name}", metavar="N")
+    p.add_argument(
+        "--option", action="append", default=[], metavar="KEY=VALUE", help="one of the method's own, e.g. guidance=0.8"
+    )
     p.add_argument("--precision", help="float32, bfloat16, float16; default: what the device does best")
 
 
@@ -50,7 +53,15 @@ def preset(text: object) -> tuple[int, bool]:
 
 def given(asked: argparse.Namespace) -> dict[str, Any]:
     """The expert arguments that were given, as text."""
-    return {key: getattr(asked, key) for key in EXPERT if getattr(asked, key) is not None}
+    own = dict(_option(text) for text in asked.option)
+    return own | {key: getattr(asked, key) for key in EXPERT if getattr(asked, key) is not None}
+
+
+def _option(text: str) -> tuple[str, str]:
+    key, found, value = text.partition("=")
+    if not found or not key.isidentifier():
+        raise SettingsError(f"--option '{text}' is not KEY=VALUE. Write guidance=0.8, for example.")
+    return key, value
 
 
 def whole(name: str, text: object) -> int:

@@ -125,8 +125,8 @@ def calls(settings: Settings) -> int:
 
 
 def _differs(value: Any, shown: Any) -> bool:
-    """A cleared number (None) means: leave it to the preset."""
-    if value is None or value == "":
+    """A cleared number (None) means: leave it to the preset. A cleared text is a text."""
+    if value is None or (value == "" and not isinstance(shown, str)):
         return False
     if isinstance(value, float) and isinstance(shown, int | float):
         return not math.isclose(value, shown, rel_tol=1e-6, abs_tol=1e-9)

@@ -210,7 +210,7 @@ class Stream:
                         self._take(frame)
                 return
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if not left or not _is_shortage(error):
+                if not left or not is_shortage(error):
                     raise
                 self.last = None
             tile = self._smaller(tile)
@@ -256,8 +256,3 @@ def preview(image: Tensor, side: int) -> np.ndarray:
     return (image[0] * 255 + 0.5).to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
 
 
-def _is_shortage(error: BaseException) -> bool:
-    """Whether memory ran out: PyTorch's CPU allocator says so only in words."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return "can't allocate memory" in str(error) or "not enough memory" in str(error)

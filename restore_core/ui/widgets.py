@@ -132,7 +132,7 @@ def adjusted(ask: Ask, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     for key in own.keys() & INFOS.keys() - why.keys():
         own[key]["info"] = INFOS[key]
     if ask.weights.published and "steps" not in why:
-        own["steps"]["info"] = f"These weights know {ask.weights.paper['steps']} noise levels: no more steps than that."
+        own["steps"]["info"] = f"Their authors took {ask.weights.paper['steps']}."
     offered = {o.key for o in card(ask.method_key).options_of(ask.weights.key)}
     for key in own_options():
         own[key]["elem_classes"] = [] if key in offered else AWAY
