@@ -28,6 +28,7 @@ from torch import Tensor
 from restore_core.engine import Frame
 from restore_core.errors import Cancelled, SettingsError
 from restore_core.export import encode_jpeg
+from restore_core.memory import is_shortage
 from restore_core.moments import caption, chosen_frames, noise_share
 from restore_core.settings import Settings
 from restore_core.tiling import AUTO_TILE
@@ -254,5 +255,3 @@ def preview(image: Tensor, side: int) -> np.ndarray:
         kernel = [min(k, length) for length in image.shape[-2:]]
         image = F.avg_pool2d(image, kernel, ceil_mode=True)
     return (image[0] * 255 + 0.5).to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
-
-
