@@ -200,8 +200,9 @@ def steps_of(tab: compare.Tab, updates: dict) -> list:
 
 def test_opening_the_tab_changes_nothing_but_the_menus(tab: compare.Tab):
     handler, inputs, outputs = tab.entered
-    assert inputs == outputs == tab.listed
-    assert steps_of(tab, handler(*flat(*four()))) == [11, 12, 13, 14]
+    updates = handler(*flat(*four()))
+    assert inputs == tab.listed and list(updates) == outputs
+    assert all("choices" in update and "value" not in update for update in updates.values())
 
 
 def test_swap_and_copy(tab: compare.Tab):
@@ -245,8 +246,7 @@ def test_a_photo_decides_the_weights_unless_the_task_is_told(tab: compare.Tab, t
     for c in tab.cards:
         method, variant = (wanted[c.controls[key]]["value"] for key in ("method", "variant"))
         assert card(method).variant(variant).task == task
-    told = tab.follow("deblur", seen[tab.seen], *flat(*four()))
-    assert {told[c.controls["variant"]]["value"] for c in tab.cards} == {"compact-deblur"}
+    assert tab.follow("deblur", seen[tab.seen], *flat(*four())).keys() == {tab.seen}  # the cards undo blur already
 
 
 def test_settings_that_were_sent_stay_when_the_photo_is_looked_at(tab: compare.Tab):
@@ -254,8 +254,7 @@ def test_settings_that_were_sent_stay_when_the_photo_is_looked_at(tab: compare.T
     sent = tab.receive(json.dumps(card("sr3").settings("compact-sr4", steps=7).to_json()), "auto", *flat(*four()))
     shown = [key for key in FIELDS if key != "seed"]
     values = [{key: sent[c.controls[key]]["value"] for key in shown} | {"seed": 1} for c in tab.cards]
-    after = tab.follow(sent[tab.task], "denoise", *flat(*values))
-    assert steps_of(tab, after)[0] == 7 and after[tab.cards[0].controls["variant"]]["value"] == "compact-sr4"
+    assert tab.follow(sent[tab.task], "denoise", *flat(*values)).keys() == {tab.seen}
 
 
 def test_cards_come_and_go_between_two_and_four(tab: compare.Tab):

@@ -68,7 +68,7 @@ class Tab:
     @property
     def entered(self) -> tuple[Callable[..., Updates], list[Any], list[Any]]:
         """Weights may have come or gone meanwhile."""
-        return self.enter, self.listed, self.listed
+        return self.enter, self.listed, [c.controls["variant"] for c in self.cards]
 
     @property
     def listed(self) -> list[Any]:
@@ -84,7 +84,9 @@ class Tab:
 
     def enter(self, *read: Any) -> Updates:
         """The tab was opened: the menus say which weights are here now."""
-        return self._adjusted(self.values(read))
+        library = self.desk.library
+        menus = [gr.update(choices=cards.weights(one["method"], library)) for one in self.values(read)]
+        return dict(zip((c.controls["variant"] for c in self.cards), menus, strict=True))
 
     def look(self, path: str | None) -> Updates:
         """A photo came or went: what it is, and what it needs."""
@@ -96,11 +98,13 @@ class Tab:
 
     def follow(self, task: str, seen: str, *read: Any) -> Updates:
         """The cards take weights for what the photo needs, or for what somebody says is wrong with it."""
-        values = self.values(read)
         wanted = {"auto": seen, TOLD: ""}.get(task, task)
-        if wanted == HOLES:
-            return self._adjusted([self._filling(one, k) for k, one in enumerate(values)])
-        return self._adjusted([cards.for_task(one, wanted) for one in values] if wanted else values)
+        updates: Updates = {self.seen: seen}  # Gradio takes no empty answer
+        for place, before in enumerate(self.values(read)):
+            after = self._filling(before, place) if wanted == HOLES else cards.for_task(before, wanted)
+            if after != before:  # nothing else: a number may be typed in meanwhile
+                updates |= self._one(place, after)
+        return updates
 
     def receive(self, incoming: str | None, task: str, *read: Any) -> Updates:
         """Settings came from another tab: the cards show them, and say from now on what is undone."""
@@ -249,8 +253,8 @@ class Tab:
         boxes = [*(card.box for card in self.cards), *self.places, self.count, self.more, self.fewer]
         told = [self.task, self.seen, *self.listed]
         looked = self.photo.change(self.look, self.photo, [self.facts, self.seen, self.message], **last)
-        looked.then(self.follow, told, self.listed, **quick)  # after look: settings sent along have arrived by then
-        self.task.input(self.follow, told, self.listed, **last)
+        looked.then(self.follow, told, told[1:], **quick)  # after look: settings sent along have arrived by then
+        self.task.input(self.follow, told, told[1:], **last)
         received = [self.message, self.incoming, self.task, *boxes, *self.listed]
         self.incoming.change(self.receive, [self.incoming, self.task, *self.listed], received, **last)
         for one in self.cards:
