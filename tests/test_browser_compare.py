@@ -170,12 +170,12 @@ def test_nothing_is_wider_than_the_screen(chromium, address, tmp_path, width: in
         has_touch=phone, color_scheme=scheme,
     )  # fmt: skip
     page = opened(watched)
-    assert page.evaluate(NARROW_ENOUGH, width)
+    assert page.evaluate(NARROW_ENOUGH)
     compare(page, 2, 2)
     page.wait_for_function(PICTURES)
     for name in ("Side by side", "Difference", "Against your photo", "Slider"):
         view(page, name)
-        assert page.evaluate(NARROW_ENOUGH, width), name
+        assert page.evaluate(NARROW_ENOUGH), name
     page.screenshot(path=tmp_path / f"compare-{width}-{scheme}.png", full_page=True)
     watched.context.close()
     assert watched.faults == []

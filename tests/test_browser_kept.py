@@ -68,7 +68,7 @@ def test_samples_show_what_may_be_invented(desktop: Watched):  # noqa: F811
     desktop.say("#invented-map .says", "After [2-9] of 16")
     page.click("#invented-stop")
     page.wait_for_selector("#invented-run:not([disabled])")
-    assert page.evaluate(NARROW_ENOUGH, 1280)
+    assert page.evaluate(NARROW_ENOUGH)
 
 
 def test_photo_and_settings_go_on_to_compare(desktop: Watched):  # noqa: F811
