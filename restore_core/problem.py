@@ -58,11 +58,15 @@ class Problem:
 
     def read(self, x: Tensor, t: Tensor, raw: Tensor) -> Prediction:
         """A raw output as a Prediction: |x0| <= clip, guided, and eps derived again from what became of the guess."""
-        convert = {"x0": self.process.from_x0, "eps": self.process.from_eps, "v": self.process.from_v}
-        p = convert[self.predicts](x, self.anchor, t, raw)
-        if self.clip is None and self.guide is None:
-            return p
-        x0 = p.x0 if self.clip is None else p.x0.clamp(-self.clip, self.clip)
+        if self.predicts == "x0":
+            x0 = raw
+        else:
+            convert = {"eps": self.process.from_eps, "v": self.process.from_v}
+            p = convert[self.predicts](x, self.anchor, t, raw)
+            if self.clip is None and self.guide is None:
+                return p
+            x0 = p.x0
+        x0 = x0 if self.clip is None else x0.clamp(-self.clip, self.clip)
         if self.guide is not None:
             x0 = self.guide(x0, t.item() / self.process.steps)
         return self.process.from_x0(x, self.anchor, t, x0)

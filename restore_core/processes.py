@@ -41,6 +41,9 @@ __all__ = [
 ]
 
 
+REMEMBERED = 4096  # times whose coefficients a process keeps
+
+
 class Marginal(NamedTuple):
     """Coefficients of x_t = a x0 + b y + s eps."""
 
@@ -79,8 +82,19 @@ class Process(ABC):
         """(a_t, s_t), float64, shaped like t."""
 
     def marginal(self, t: Tensor) -> Marginal:
-        """(a, b, s) at time t, with b = 1 - a."""
-        a, s = self.signal_and_noise(torch.as_tensor(t, dtype=torch.float64))
+        """(a, b, s) at time t, with b = 1 - a. A time that was asked for before is remembered: samplers ask often."""
+        t = torch.as_tensor(t, dtype=torch.float64)
+        if t.ndim or t.device.type != "cpu":
+            return self._marginal(t)
+        known, at = self.__dict__.setdefault("_known", {}), t.item()
+        if at not in known:
+            if len(known) >= REMEMBERED:
+                known.clear()
+            known[at] = self._marginal(t)
+        return known[at]
+
+    def _marginal(self, t: Tensor) -> Marginal:
+        a, s = self.signal_and_noise(t)
         return Marginal(a, 1 - a, s)
 
     def level(self, t: Tensor) -> Tensor:
