@@ -43,12 +43,16 @@ def opened(watched: Watched, photo: str, steps: str = "1, 2, 4") -> Any:
         page.click("#tabs > .tab-wrapper .overflow-menu > button")
     page.locator("#tabs > .tab-wrapper button:visible", has_text="Trade-off").last.click()
     page.set_input_files("#tradeoff-photo input[type=file]", CLEAN / f"{photo}.jpg")
-    page.uncheck("#tradeoff-over label:has-text('Randomness') input")
-    page.uncheck("#tradeoff-positions input")
-    page.fill("#tradeoff-steps textarea, #tradeoff-steps input", steps)
-    page.keyboard.press("Tab")
-    watched.say("#tradeoff-estimate", f"{len(steps.split(','))} points")
-    return page
+    watched.say("#tradeoff-estimate", "points")
+    for _ in range(10):  # an answer to the photo may still come and set what was set before: no hand is as fast
+        page.uncheck("#tradeoff-over label:has-text('Randomness') input")
+        page.uncheck("#tradeoff-positions input")
+        page.fill("#tradeoff-steps textarea, #tradeoff-steps input", steps)
+        page.keyboard.press("Tab")
+        page.wait_for_timeout(1500)
+        if f"{len(steps.split(','))} points" in page.inner_text("#tradeoff-estimate"):
+            return page
+    pytest.fail(f"The estimate does not follow the settings: {page.inner_text('#tradeoff-estimate')}")
 
 
 def swept(watched: Watched, photo: str, steps: str = "1, 2, 4") -> Any:
