@@ -10,7 +10,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from restore_core.methods import known
-from restore_core.methods.base import Card, Method, presets
+from restore_core.methods.base import Method
 from restore_core.problem import Problem
 from restore_core.settings import Settings
 
@@ -18,20 +18,16 @@ from restore_core.settings import Settings
 class DDNM(Method):
     """Range from the photo, null space from the prior."""
 
-    card = Card(
+    card = known.card(
         key="ddnm",
         title="DDNM",
         paper="Wang et al. 2023, Zero-Shot Image Restoration Using Denoising Diffusion Null-Space Model",
         summary="The damage must be known. What the photo tells is kept to the letter, the rest is drawn freely.",
-        variants=known.VARIANTS,
-        options=(known.NOISE, known.BLUR),
-        defaults=known.DEFAULTS,
-        presets=presets({"samples": 8}, {"eta": 0.0}, {}, {"steps": 100}, {"steps": 200}),
+        options=(known.BLUR,),
     )
 
     def pose(self, image: Tensor, settings: Settings) -> Problem:
         """VP from pure noise, every guess projected on the pictures that explain the photo."""
         told = known.setting(image, settings, self.variant)
-        like = told.operator.inverse(told.y).float()
-        network = known.prior(self.modules["network"], told.process, like)
+        network = known.prior(self.modules["network"], told)
         return known.problem(told, network, lambda x0, share: told.operator.project(x0, told.y))

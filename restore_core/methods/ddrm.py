@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from restore_core.methods import known
-from restore_core.methods.base import Card, Method, presets
+from restore_core.methods.base import Method
 from restore_core.problem import Problem
 from restore_core.settings import Settings
 
@@ -22,22 +22,17 @@ from restore_core.settings import Settings
 class DDRM(Method):
     """Guidance in the coordinates of the damage."""
 
-    card = Card(
+    card = known.card(
         key="ddrm",
         title="DDRM",
         paper="Kawar et al. 2022, Denoising Diffusion Restoration Models",
         summary="The damage and the noise must be known. The photo is trusted as far as its noise allows.",
-        variants=known.VARIANTS,
-        options=(known.NOISE, known.BLUR),
-        defaults=known.DEFAULTS,
-        presets=presets({"samples": 8}, {"eta": 0.0}, {}, {"steps": 100}, {"steps": 200}),
     )
 
     def pose(self, image: Tensor, settings: Settings) -> Problem:
         """VP from pure noise, every guess pulled to the photo in the coordinates of the damage."""
         told = known.setting(image, settings, self.variant)
-        like = told.operator.inverse(told.y).float()
-        network = known.prior(self.modules["network"], told.process, like)
+        network = known.prior(self.modules["network"], told)
         return known.problem(told, network, guide_of(told))
 
 

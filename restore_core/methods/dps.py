@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from restore_core.methods import known
-from restore_core.methods.base import Card, Method, presets
+from restore_core.methods.base import Method
 from restore_core.problem import Network, Problem
 from restore_core.settings import Settings
 
@@ -25,23 +25,17 @@ TINY = 1e-12  # below any variance: what was not measured has neither gap nor va
 class DPS(Method):
     """Guidance by the likelihood's gradient."""
 
-    card = Card(
+    card = known.card(
         key="dps",
         title="DPS",
         paper="Chung et al. 2023, Diffusion Posterior Sampling for General Noisy Inverse Problems",
         summary="The damage and the noise must be known. Each step asks the network how to explain the photo better.",
-        variants=known.VARIANTS,
-        options=(known.NOISE, known.BLUR),
-        defaults=known.DEFAULTS,
-        presets=presets({"samples": 8}, {"eta": 0.0}, {}, {"steps": 100}, {"steps": 200}),
     )
 
     def pose(self, image: Tensor, settings: Settings) -> Problem:
         """VP from pure noise; a guess takes a pass through the network and one back."""
         told, model = known.setting(image, settings, self.variant), self.modules["network"]
-        like = told.operator.inverse(told.y).float()
-        network = known.prior(model, told.process, like)
-        return known.problem(told, posterior(network, told, model.data_sd.item() ** 2))
+        return known.problem(told, posterior(known.prior(model, told), told, model.data_sd.item() ** 2))
 
 
 def posterior(network: Network, told: known.Setting, variance: float) -> Network:

@@ -1,9 +1,8 @@
 """When the damage is known: the unconditional compact denoiser, guided by A. What DDNM, DDRM and DPS share.
 
 The compact networks were trained with the condition dropped (y = g = 0) in a tenth of the pictures, so they also know
-what pictures look like at all: D(u, level) = E[x0 | u], preconditioned by the deviation of pictures themselves. A prior
-that small is far behind the blind networks' own conditional one, and the tables say so; what it gains is that A may be
-anything that is known.
+what pictures look like at all: D(u, level) = E[x0 | u], preconditioned by the deviation of pictures themselves. That
+prior is a small one; what it gains is that A may be anything that is known.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 
 from restore_core.errors import SettingsError
-from restore_core.methods.base import Variant
+from restore_core.methods.base import Card, Variant, presets
 from restore_core.methods.compact import MULTIPLE, to_image, to_signed
 from restore_core.methods.holes import known_parts
 from restore_core.networks.compact_unet import LEVEL_RANGE, CompactModel
@@ -33,10 +32,6 @@ BLUR = Option(
     "blur", "Blur (deviation in pixels)", 2.0, 0.3, 8.0, 0.1,
     help="Of the Gaussian that the photo was blurred with. Used where blur is what is undone.",
 )  # fmt: skip
-DEFAULTS: Mapping[str, object] = {
-    "sampler": "ddim", "steps": 50, "spacing": "log-snr", "eta": 1.0, "noise": 1.0, "blur": 2.0,
-}  # fmt: skip
-
 VARIANTS: tuple[Variant, ...] = (
     Variant("known-sr4", "Known: shrunk to a quarter", "sr4", {"network": "compact/sr4"}, scale=4),
     Variant("known-blur", "Known: Gaussian blur", "deblur", {"network": "compact/deblur"}),
@@ -44,14 +39,28 @@ VARIANTS: tuple[Variant, ...] = (
 )
 
 
+def card(key: str, title: str, paper: str, summary: str, *, options: tuple[Option, ...] = (NOISE, BLUR)) -> Card:
+    """The card of a method that must know the damage."""
+    defaults = {"sampler": "ddim", "steps": 50, "spacing": "log-snr", "eta": 1.0}
+    return Card(
+        key, title, paper, summary, VARIANTS, options, defaults | {o.key: o.default for o in options},
+        presets({"samples": 8}, {"eta": 0.0}, {}, {"steps": 100}, {"steps": 200}),
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Setting:
-    """What is known: y = A x0 + sigma z in [-1, 1]; sigma in the same units."""
+    """What is known: y = A x0 + sigma z in [-1, 1]; sigma in the same units, 0 for methods that do not ask for it."""
 
     process: VariancePreserving
     operator: Operator
     y: Tensor
     sigma: float
+
+    @property
+    def start(self) -> Tensor:
+        """A^+ y: all that the photo tells, in the picture's shape."""
+        return self.operator.inverse(self.y).float()
 
 
 Guide = Callable[[Tensor, float], Tensor]  # (guess, t/steps) -> guess
@@ -60,7 +69,7 @@ Guide = Callable[[Tensor, float], Tensor]  # (guess, t/steps) -> guess
 def setting(image: Tensor, settings: Settings, variant: Variant) -> Setting:
     """The photo and its damage, by what the variant undoes."""
     process = VariancePreserving(beta_schedule("linear", STEPS, 1e-4, 2e-2))
-    sigma = settings.options["noise"] / 127.5
+    sigma = settings.options.get(NOISE.key, 0.0) / 127.5
     y = to_signed(image[:, :3])
     if variant.task == "inpaint":
         operator: Operator = Mask(known_parts(image))
@@ -71,9 +80,9 @@ def setting(image: Tensor, settings: Settings, variant: Variant) -> Setting:
     return Setting(process, blurring(size, settings.options["blur"], y.device), y, sigma)
 
 
-def prior(model: CompactModel, process: VariancePreserving, like: Tensor) -> Network:
+def prior(model: CompactModel, known: Setting) -> Network:
     """x_t -> E[x0 | x_t], without any condition."""
-    power = model.describe(torch.zeros_like(like))
+    process, power = known.process, model.describe(torch.zeros_like(known.start))
 
     def network(x: Tensor, t: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
         a, _, s = (c.to(x) for c in process.marginal(t))
@@ -87,7 +96,7 @@ def prior(model: CompactModel, process: VariancePreserving, like: Tensor) -> Net
 
 def problem(known: Setting, network: Network, guide: Guide | None = None) -> Problem:
     """The picture posed as VP from pure noise, everything it is told coming through `network` or `guide`."""
-    start = known.operator.inverse(known.y).float()
+    start = known.start
     return Problem(
         process=known.process, network=network, predicts="x0", anchor=torch.zeros_like(start), encode=to_signed,
         decode=to_image, guess=start, clip=1.0, guide=guide, multiple=MULTIPLE,
