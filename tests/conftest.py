@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+
 import pytest
 
 from restore_core.processes import (
@@ -29,3 +32,20 @@ def all_processes() -> dict[str, Process]:
 def process(request: pytest.FixtureRequest) -> Process:
     """Each process in turn."""
     return all_processes()[request.param]
+
+
+@pytest.fixture
+def loops(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Gradio makes an event loop for each of its locks and closes none of them: they are closed here."""
+    made, new = [], asyncio.new_event_loop
+
+    def new_event_loop() -> asyncio.AbstractEventLoop:
+        made.append(new())
+        return made[-1]
+
+    monkeypatch.setattr(asyncio, "new_event_loop", new_event_loop)
+    yield
+    if made:
+        asyncio.set_event_loop(None)
+    for loop in made:
+        loop.close()

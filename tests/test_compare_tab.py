@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -26,27 +25,12 @@ from restore_core.ui.comparing import Message, compared
 from restore_core.ui.desk import Desk
 from restore_core.ui.sessions import SessionStore
 
+pytestmark = pytest.mark.usefixtures("loops")
+
 WISHES = [
     {"method": "dvsr", "variant": "compact-denoise", "steps": 3, "seed": 1},
     {"method": "irsde", "variant": "compact-denoise", "steps": 3, "seed": 1},
 ]
-
-
-@pytest.fixture(autouse=True)
-def loops(monkeypatch) -> Iterator[None]:
-    """Gradio makes an event loop for each of its locks and closes none of them: they are closed here."""
-    made, new = [], asyncio.new_event_loop
-
-    def new_event_loop() -> asyncio.AbstractEventLoop:
-        made.append(new())
-        return made[-1]
-
-    monkeypatch.setattr(asyncio, "new_event_loop", new_event_loop)
-    yield
-    if made:
-        asyncio.set_event_loop(None)
-    for loop in made:
-        loop.close()
 
 
 @pytest.fixture

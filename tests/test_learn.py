@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,23 +36,6 @@ def stage() -> Stage:
 def key(stage: Stage) -> str:
     """The first example, four times smaller."""
     return stage.set_up("cat", "sr4").key
-
-
-@pytest.fixture
-def loops(monkeypatch) -> Iterator[None]:
-    """Gradio makes an event loop for each of its locks and closes none of them: they are closed here."""
-    made, new = [], asyncio.new_event_loop
-
-    def new_event_loop() -> asyncio.AbstractEventLoop:
-        made.append(new())
-        return made[-1]
-
-    monkeypatch.setattr(asyncio, "new_event_loop", new_event_loop)
-    yield
-    if made:
-        asyncio.set_event_loop(None)
-    for loop in made:
-        loop.close()
 
 
 def numbers(text: str, kind: torch.dtype) -> Tensor:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from restore_core.ui.sessions import SessionStore
 from restore_core.ui.weighing import get_button, offer_of, picker
 from restore_core.ui.widgets import AWAY, adjusted
 
+pytestmark = pytest.mark.usefixtures("loops")
 V2, V3 = "resshift/realsr-x4-v2", "resshift/realsr-x4-v3"
 
 
@@ -40,18 +40,6 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("STEPBACK_WEIGHTS", str(tmp_path / "weights"))
     (tmp_path / "weights").mkdir()
     return tmp_path / "weights"
-
-
-@pytest.fixture(autouse=True)
-def loops(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Gradio makes an event loop for each of its locks and closes none of them: they are closed here."""
-    made, new = [], asyncio.new_event_loop
-    monkeypatch.setattr(asyncio, "new_event_loop", lambda: made.append(new()) or made[-1])
-    yield
-    if made:
-        asyncio.set_event_loop(None)
-    for loop in made:
-        loop.close()
 
 
 @pytest.fixture

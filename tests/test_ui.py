@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import socket
 import threading
@@ -36,24 +35,8 @@ from restore_core.ui.running import Message, restoration
 from restore_core.ui.sessions import SessionStore
 from restore_core.ui.streaming import RATE, THUMBNAILS, Stream, Turns
 
+pytestmark = pytest.mark.usefixtures("loops")
 SETTINGS = Settings("irsde", "compact-denoise", "ddim", 40, spacing="uniform")
-
-
-@pytest.fixture(autouse=True)
-def loops(monkeypatch) -> Iterator[None]:
-    """Gradio makes an event loop for each of its locks and closes none of them: they are closed here."""
-    made, new = [], asyncio.new_event_loop
-
-    def new_event_loop() -> asyncio.AbstractEventLoop:
-        made.append(new())
-        return made[-1]
-
-    monkeypatch.setattr(asyncio, "new_event_loop", new_event_loop)
-    yield
-    if made:
-        asyncio.set_event_loop(None)
-    for loop in made:
-        loop.close()
 
 
 def problem(seconds: float = 0.0, broken: Callable[[], None] = lambda: None) -> Problem:
