@@ -52,12 +52,14 @@ class RunningMean:
 
     def add(self, image: Tensor) -> None:
         """Take one picture in."""
-        if self._mean is None or self._squares is None:
-            self._mean, self._squares = torch.zeros_like(image), torch.zeros_like(image)
         self.count += 1
+        if self._mean is None:
+            self._mean = image  # kept, not copied: most runs have one sample
+            return
         away = image - self._mean
         self._mean = self._mean + away / self.count
-        self._squares = self._squares + away * (image - self._mean)
+        added = away.mul_(image - self._mean)
+        self._squares = added if self._squares is None else self._squares.add_(added)
 
     @property
     def mean(self) -> Tensor:
@@ -69,7 +71,7 @@ class RunningMean:
     @property
     def spread(self) -> Tensor | None:
         """Deviation per pixel and channel (n - 1 in the denominator); None before the second picture."""
-        return (self._squares / (self.count - 1)).sqrt() if self.count > 1 else None
+        return (self._squares / (self.count - 1)).sqrt_() if self._squares is not None else None
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,40 @@ def windows(
             yield slice(top, bottom), slice(left, right), down[:, None] * across
 
 
+def covered(
+    height: int,
+    width: int,
+    tile: int,
+    overlap: int,
+    multiple: int,
+    profile: Profile | tuple[Profile, Profile] = ramp,
+) -> tuple[Tensor, Tensor]:
+    """What the weights of all windows add to, as a product: of each row (height,) and of each column (width,).
+
+    sum_ij d_i a_j = sum_i d_i sum_j a_j, so that no map of the picture's size has to be kept.
+    """
+    downwards, sideways = profile if isinstance(profile, tuple) else (profile, profile)
+    return _covered(height, tile, overlap, multiple, downwards), _covered(width, tile, overlap, multiple, sideways)
+
+
+def _covered(length: int, tile: int, overlap: int, multiple: int, profile: Profile) -> Tensor:
+    total, begins = torch.zeros(length), starts(length, tile, overlap, multiple)
+    for i, start in enumerate(begins):
+        stop = min(start + tile, length)
+        total[start:stop] += profile(stop - start, overlap, i == 0, i == len(begins) - 1)
+    return total
+
+
+def bands(height: int, rows: int, reach: int) -> Iterator[tuple[slice, slice, slice]]:
+    """A picture in bands of `rows`: (the band, the rows that it depends on, where it lies among those).
+
+    For what looks no further than `reach` rows up and down: done band by band it is the same, in little memory.
+    """
+    for top in range(0, height, rows):
+        bottom, above = min(top + rows, height), max(0, top - reach)
+        yield slice(top, bottom), slice(above, min(bottom + reach, height)), slice(top - above, bottom - above)
+
+
 def tiled(
     network: Callable[[Tensor, Mapping[str, Tensor]], Tensor],
     x: Tensor,
@@ -98,17 +132,16 @@ def tiled(
     size, or a whole number of times it, are cropped with the window.
     """
     height, width = x.shape[-2:]
-    total, weights = None, torch.zeros(height * scale, width * scale, device=x.device)
-    sizes = (length * scale for length in (height, width, tile, overlap, multiple))
+    total = None
+    sizes = tuple(length * scale for length in (height, width, tile, overlap, multiple))
+    down, across = covered(*sizes, profile)
     for rows, columns, weight in windows(*sizes, profile):
         within = tuple(slice(part.start // scale, part.stop // scale) for part in (rows, columns))
         part = {key: _crop(value, *within, height, width) for key, value in cond.items()}
         raw = network(x[..., within[0], within[1]], part)
         total = raw.new_zeros(*raw.shape[:2], height * scale, width * scale) if total is None else total
-        weight = weight.to(raw)
-        total[..., rows, columns] += weight * raw
-        weights[rows, columns] += weight
-    return total / weights
+        total[..., rows, columns] += (weight / down[rows, None] / across[columns]).to(raw) * raw
+    return total
 
 
 class Pieces:
