@@ -5,7 +5,8 @@
         print(outcome.state, outcome.source)                     # one line a photo, as they end
 
 A photo that fails becomes an outcome with a sentence and holds nobody up. What was made is written in the journal, so
-that the same command run again does only what is missing; a file has its name only when it is whole.
+that the same command run again does only what is missing; a file has its name only when it is whole. The map `here`
+can be watched and stopped, gives the device away between photos, and takes photos that come while it runs.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -26,11 +29,13 @@ from typing import Any, Literal
 
 import torch
 
-from restore_core import export, images, job
-from restore_core.engine import finish
-from restore_core.errors import RestoreError, SettingsError
+from restore_core import export, images, job, memory
+from restore_core.engine import Frame, finish, never
+from restore_core.errors import Cancelled, RestoreError, SettingsError
+from restore_core.job import Job
 from restore_core.library import Library
 
+LOG = logging.getLogger("stepback")
 PICTURES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 ATTEMPTS = 2  # how often a photo is begun again whose worker was lost
 
@@ -67,7 +72,9 @@ class Outcome:
 
 
 Restore = Callable[[Item, Request], Outcome]
-Map = Callable[[Sequence[Item], Request], Iterator[Outcome]]
+Map = Callable[[Iterable[Item], Request], Iterator[Outcome]]
+Turn = Callable[[], AbstractContextManager[object]]
+Tell = Callable[[Item, Job, Frame | None], None]  # what a photo is at: None once it is planned, then each frame
 
 
 def plan(folder: Path, out: Path, *, suffix: str = ".png") -> list[Item]:
@@ -95,23 +102,58 @@ def plan(folder: Path, out: Path, *, suffix: str = ".png") -> list[Item]:
     ]
 
 
-def restore(item: Item, request: Request, library: Library) -> Outcome:
-    """Restore one photo; what goes wrong with it is told in the outcome."""
+def unheard(item: Item, work: Job, frame: Frame | None) -> None:
+    """The listener that is not there."""
+
+
+def restore(
+    item: Item, request: Request, library: Library, *, stop: Callable[[], bool] = never, tell: Tell = unheard
+) -> Outcome:
+    """Restore one photo; what goes wrong with it is told in the outcome. Cancelled is raised when `stop` came first."""
     began = time.perf_counter()
+    outcome = partial(Outcome, str(item.source), str(item.target))
     try:
-        photo = images.load(item.source, max_pixels=request.max_pixels)
-        work = job.plan(
-            photo, library, task=request.task, method=request.method, preset=request.preset, **request.changes
-        )
-        item.target.parent.mkdir(parents=True, exist_ok=True)
-        export.check_writable(item.target)
-        last = finish(job.run(work, library))
-        export.save(last.result, item.target, like=work.like, settings=work.record(library, last))
-    except (RestoreError, OSError) as error:
-        return Outcome(str(item.source), str(item.target), "failed", str(error), time.perf_counter() - began)
-    return Outcome(
-        str(item.source), str(item.target), "done", work.reason, time.perf_counter() - began, last.calls
+        work, calls = _restored(item, request, library, stop, tell)
+    except Cancelled:
+        raise
+    except Exception as error:  # of this photo; the others go on
+        return outcome("failed", _why(error, library), time.perf_counter() - began)
+    return outcome("done", work.reason, time.perf_counter() - began, calls)
+
+
+def _restored(
+    item: Item, request: Request, library: Library, stop: Callable[[], bool], tell: Tell
+) -> tuple[Job, int]:
+    """The photo's job and its network calls, when its result is written."""
+    photo = images.load(item.source, max_pixels=request.max_pixels)
+    work = job.plan(
+        photo, library, task=request.task, method=request.method, preset=request.preset, **request.changes
     )
+    item.target.parent.mkdir(parents=True, exist_ok=True)
+    export.check_writable(item.target)
+    tell(item, work, None)
+    last = finish(_told(job.run(work, library, stop=stop), item, work, tell))
+    export.save(last.result, item.target, like=work.like, settings=work.record(library, last))
+    return work, last.calls
+
+
+def _told(frames: Iterator[Frame], item: Item, work: Job, tell: Tell) -> Iterator[Frame]:
+    for frame in frames:
+        tell(item, work, frame)
+        yield frame
+
+
+def _why(error: Exception, library: Library) -> str:
+    """The sentence for a photo that failed."""
+    if isinstance(error, RestoreError):
+        return str(error)
+    if memory.is_shortage(error):
+        memory.let_go(library.device)
+        return "Memory ran out, even in small pieces. Restore it alone, with other programs closed, or a smaller copy."
+    if isinstance(error, OSError):
+        return f"A file could not be read or written: {error.strerror or type(error).__name__}. Try it again."
+    LOG.error("a photo of a batch failed", exc_info=error)
+    return f"Something went wrong that should not have ({type(error).__name__}; the log says more). Try another photo."
 
 
 class Journal:
@@ -154,27 +196,49 @@ def _mark(item: Item, request: Request) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def run_all(items: Sequence[Item], request: Request, run: Map, journal: Journal | None = None) -> Iterator[Outcome]:
-    """Outcomes in the order in which they come: those made earlier first."""
+def run_all(items: Iterable[Item], request: Request, run: Map, journal: Journal | None = None) -> Iterator[Outcome]:
+    """Outcomes in the order in which they come: those made earlier first.
+
+    Without a journal nothing was made earlier, and items may be told one by one, as they come.
+    """
+    if journal is None:
+        yield from run(items, request)
+        return
+    items = list(items)
     by_source = {str(item.source): item for item in items}
     missing = []
     for item in items:
-        if journal is not None and journal.has(item, request):
+        if journal.has(item, request):
             yield Outcome(str(item.source), str(item.target), "kept", "Made by an earlier run.")
         else:
             missing.append(item)
     for outcome in run(missing, request) if missing else ():
-        if journal is not None:
-            journal.add(by_source[outcome.source], request, outcome)
+        journal.add(by_source[outcome.source], request, outcome)
         yield outcome
 
 
 # maps
 
 
-def here(library: Library) -> Map:
-    """One photo after the other, in this process."""
-    return lambda items, request: (restore(item, request, library) for item in items)
+def here(
+    library: Library, *, turn: Turn = nullcontext, stop: Callable[[], bool] = never, tell: Tell = unheard
+) -> Map:
+    """One photo after the other, in this process; the next is asked for when the last has ended.
+
+    turn    what is held while a photo is restored, so that others come in between two of them
+    stop    asked at every network call: the photo under way has no outcome and no file then, and no other is begun
+    """
+
+    def run(items: Iterable[Item], request: Request) -> Iterator[Outcome]:
+        for item in items:
+            try:
+                with turn():
+                    outcome = restore(item, request, library, stop=stop, tell=tell)
+            except Cancelled:
+                return
+            yield outcome
+
+    return run
 
 
 def workers(count: int, device: str | None = None, *, work: Restore | None = None) -> Map:
@@ -187,7 +251,7 @@ def workers(count: int, device: str | None = None, *, work: Restore | None = Non
         raise SettingsError(f"{count} workers can do nothing. Choose 1 or more.")
     threads, each = max(1, (os.cpu_count() or 1) // count), work or partial(_restore_in_worker, device)
 
-    def run(items: Sequence[Item], request: Request) -> Iterator[Outcome]:
+    def run(items: Iterable[Item], request: Request) -> Iterator[Outcome]:
         attempts = {item: 0 for item in items}
         while attempts:
             with _pool(count, threads) as pool:
@@ -253,10 +317,17 @@ def as_table(outcomes: Iterable[Outcome]) -> str:
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["source", "target", "state", "seconds", "calls", "sentence"])
     for o in outcomes:
-        rows.writerow([o.source, o.target, o.state, f"{o.seconds:.2f}", o.calls, " ".join(o.sentence.split())])
+        told = [_inert(o.source), _inert(o.target), o.state, f"{o.seconds:.2f}", o.calls]
+        rows.writerow([*told, _inert(" ".join(o.sentence.split()))])
     return text.getvalue()
 
 
+def _inert(text: str) -> str:
+    """Text that no spreadsheet takes for a formula, whatever a photo is called."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
 __all__ = [
-    "Item", "Journal", "Outcome", "Request", "as_table", "given_up", "here", "plan", "restore", "run_all", "workers",
+    "Item", "Journal", "Outcome", "Request", "as_table", "given_up", "here", "plan", "restore", "run_all", "unheard",
+    "workers",
 ]  # fmt: skip

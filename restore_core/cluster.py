@@ -11,7 +11,7 @@ and nothing counted twice.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -46,7 +46,8 @@ def on_ray(
     """
     ray = _ray()
 
-    def run(items: Sequence[Item], request: Request) -> Iterator[Outcome]:
+    def run(items: Iterable[Item], request: Request) -> Iterator[Outcome]:
+        items = list(items)
         started = _join(ray, address)
         crew: _Crew | None = None
         try:

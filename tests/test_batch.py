@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,10 @@ import torch
 
 from restore_core import batch, export
 from restore_core.cli import main
+from restore_core.engine import Frame
 from restore_core.errors import SettingsError
+from restore_core.job import Job
+from restore_core.library import Library
 
 REQUEST = batch.Request(task="denoise", method="irsde", changes={"steps": 1})
 
@@ -117,6 +122,66 @@ def test_a_changed_photo_is_restored_again(tmp_path: Path):
     item.source.write_text("another photo")
     assert not journal.has(item, REQUEST)
     assert not journal.has(item, batch.Request())
+
+
+class Page:
+    """Who watches a batch in this process: stops it at the photo `last`, notes what it hears and holds."""
+
+    def __init__(self, last: str = ""):
+        self.last, self.heard, self.holds, self.halted = last, [], [], False
+
+    def tell(self, item: batch.Item, work: Job, frame: Frame | None) -> None:
+        self.heard.append((item.source.name, None if frame is None else frame.index))
+        self.halted = self.halted or item.source.name == self.last
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        self.holds.append(True)
+        yield
+        self.holds.append(False)
+
+
+def test_a_batch_can_be_watched_and_gives_the_device_away_between_photos(photos: Path, tmp_path: Path):
+    page = Page()
+    items = iter(batch.plan(photos, tmp_path / "out"))  # told one by one
+    outcomes = batch.run_all(items, REQUEST, batch.here(Library("cpu"), turn=page.turn, tell=page.tell))
+    assert next(outcomes).state == "done" and page.holds == [True, False]
+    assert page.heard == [("a.png", None), ("a.png", 0), ("a.png", 1)]
+    assert [o.state for o in outcomes] == ["done", "done"] and page.holds == [True, False] * 3
+
+
+def test_stopped_nothing_is_half(photos: Path, tmp_path: Path):
+    page, out = Page(last="b.jpg"), tmp_path / "out"
+    run = batch.here(Library("cpu"), stop=lambda: page.halted, tell=page.tell)
+    outcomes = list(batch.run_all(batch.plan(photos, out), REQUEST, run, batch.Journal(out)))
+    assert [Path(o.source).name for o in outcomes] == ["a.png"]
+    assert sorted(p.name for p in out.rglob("*.png")) == ["a.png"] and not list(out.rglob("*.part"))
+    again = list(batch.run_all(batch.plan(photos, out), REQUEST, batch.here(Library("cpu")), batch.Journal(out)))
+    assert [o.state for o in again] == ["kept", "done", "done"]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (MemoryError(), "Memory ran out"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (ZeroDivisionError("/secret/place"), "Something went wrong that should not have (ZeroDivisionError"),
+    ],
+)
+def test_whatever_fails_is_a_sentence_and_the_others_go_on(photos: Path, tmp_path: Path, error, sentence, caplog):
+    def tell(item: batch.Item, work: Job, frame: Frame | None) -> None:
+        if item.source.name == "a.png":
+            raise error
+
+    items = batch.plan(photos, tmp_path / "out")
+    outcomes = list(batch.run_all(items, REQUEST, batch.here(Library("cpu"), tell=tell)))
+    assert [o.state for o in outcomes] == ["failed", "done", "done"]
+    assert sentence in outcomes[0].sentence and "/secret" not in outcomes[0].sentence
+
+
+def test_no_name_is_a_formula_in_the_table():
+    table = batch.as_table([batch.Outcome("=HYPERLINK(x).png", "@sum.png", "failed", "-1 is wrong")])
+    assert table.splitlines()[1] == "'=HYPERLINK(x).png,'@sum.png,failed,0.00,0,'-1 is wrong"
 
 
 @pytest.mark.slow
