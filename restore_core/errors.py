@@ -4,6 +4,7 @@
     ├── SettingsError         a request that cannot be carried out
     ├── ImageError            a picture that cannot be read or written
     ├── Cancelled             the run was stopped; not a fault
+    ├── NotFinite             a run whose numbers left all bounds
     └── CheckpointError       a weights file that cannot be used
         ├── NotDownloaded     its file is not on this machine
         ├── WrongHash         its bytes are not the published ones
@@ -27,6 +28,10 @@ class ImageError(RestoreError):
 
 class Cancelled(RestoreError):
     """The run was stopped before it ended."""
+
+
+class NotFinite(RestoreError):
+    """A run whose numbers left all bounds: no picture can be made of them."""
 
 
 class CheckpointError(RestoreError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -11,12 +12,15 @@ from restore_core import __version__
 from restore_core.checkpoints.catalogue import COMPACT
 from restore_core.diagnosis import diagnose
 from restore_core.engine import Frame, never, restore
-from restore_core.errors import SettingsError
+from restore_core.errors import NotFinite, SettingsError
 from restore_core.images import Photo, join_alpha
 from restore_core.library import Library, card
 from restore_core.methods import METHODS
 from restore_core.samplers import SAMPLERS
 from restore_core.settings import Settings
+
+LOOKED_AT = 16  # steps: so often it is seen to that the numbers are finite, which waits for the device
+BEYOND = 20.0  # times the anchor's root mean square (or 1): no picture and no latent is so large
 
 AUTOMATIC: Mapping[str, str] = {  # task -> method
     "sr4": "resshift", "sr2": "resshift", "deblur": "dvsr", "denoise": "irsde", "jpeg": "irsde", "rain": "irsde",
@@ -128,7 +132,28 @@ def run(job: Job, library: Library, *, stop: Callable[[], bool] = never) -> Iter
     if method.variant.channels == 4 and job.photo.alpha is not None:
         image = join_alpha(image, job.photo.alpha)  # holes are told by transparency
     problem = method.pose(image.to(library.device), job.settings)
-    yield from restore(problem, job.settings, stop=stop)
+    for frame in restore(problem, job.settings, stop=stop):
+        if frame.decoded is not None or frame.index % LOOKED_AT == LOOKED_AT - 1:
+            check_bounds(frame, job.settings)
+        yield frame
+
+
+def check_bounds(frame: Frame, settings: Settings) -> None:
+    """NotFinite where x0 is no picture any more: not a number; or, at the end, far beyond the anchor's own size."""
+    guess, anchor = frame.step.prediction.x0.float(), frame.problem.anchor.float()
+    size = (guess.square().mean().sqrt() / anchor.square().mean().sqrt().clamp(min=1)).item()
+    if size < (math.inf if frame.decoded is None else BEYOND):
+        return
+    where = f"at step {frame.index + 1} of {frame.total}"
+    if settings.precision != "float32":
+        raise NotFinite(
+            f"The numbers of this run left the range that {settings.precision} holds ({where}), so no picture can be "
+            f"made of them. Run it in float32."
+        )
+    raise NotFinite(
+        f"This way of stepping did not hold: {where} the numbers had grown beyond all bounds, so no picture can be "
+        f"made of them. Choose more steps, less randomness, or the sampler 'ddim', which is the steadiest."
+    )
 
 
 def seconds(job: Job, library: Library) -> float:
@@ -139,4 +164,4 @@ def seconds(job: Job, library: Library) -> float:
     return height * width * (before + calls * each)
 
 
-__all__ = ["AUTOMATIC", "METHODS", "Job", "again", "method_of", "plan", "run", "seconds"]
+__all__ = ["AUTOMATIC", "METHODS", "Job", "again", "check_bounds", "method_of", "plan", "run", "seconds"]

@@ -23,7 +23,7 @@ from restore_core.ui.asking import need_photo
 from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.running import in_pieces, watch
 from restore_core.ui.sessions import Run
-from restore_core.ui.streaming import Stop, Stream
+from restore_core.ui.streaming import Stop, Stream, Way
 from restore_core.ui.viewer import Shown
 
 
@@ -72,7 +72,7 @@ def _compared(
     board = _Board(desk, session, next(iter(runs.values())), asked)
     ended: list[Ended] = []
     for contender in asked.contenders:
-        stream = _stream(desk, contender.job)
+        stream = _stream(desk, session, contender.job)
         desk.store.attach(session, stream)
         try:
             for message in watch(desk, session, runs[contender.letter], stream.start()):
@@ -95,11 +95,11 @@ def _compared(
         yield Message(kept=board.files(ended), text=" ".join((*asked.notes, *comparison.start_notes(ended))))
 
 
-def _stream(desk: Desk, work: Job) -> Stream:
-    def frames(stop: Stop, tile: int | None) -> Iterator[Frame]:
-        return run(in_pieces(work, tile), desk.library, stop=stop)
+def _stream(desk: Desk, session: str, work: Job) -> Stream:
+    def frames(stop: Stop, way: Way) -> Iterator[Frame]:
+        return run(in_pieces(work, way), desk.library, stop=stop)
 
-    return Stream(frames, work.settings, desk.turns)
+    return Stream(frames, work.settings, desk.turns, session=session, about={"task": work.task, "size": work.size})
 
 
 def _last(kept: Run, stream: Stream, word: str) -> film.Value:

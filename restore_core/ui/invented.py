@@ -19,7 +19,7 @@ from restore_core.ui import widgets
 from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.running import in_pieces
 from restore_core.ui.sessions import Result, Run
-from restore_core.ui.streaming import Stop, Stream
+from restore_core.ui.streaming import Stop, Stream, Way
 
 SIDE = 900  # pixels of the pictures' long side on the page
 ASKED = 8
@@ -81,12 +81,13 @@ def sampled(desk: Desk, session: str, count: int) -> Iterator[Message]:
 def _sampled(desk: Desk, session: str, kept: Run, result: Result, count: int) -> Iterator[Message]:
     work, ends = _job(desk, result, count), _Ends()
 
-    def frames(stop: Stop, tile: int | None) -> Iterator[Frame]:
-        return ends.of(run(in_pieces(work, tile), desk.library, stop=stop))
+    def frames(stop: Stop, way: Way) -> Iterator[Frame]:
+        return ends.of(run(in_pieces(work, way), desk.library, stop=stop))
 
     opening = {"id": f"{kept.id}-{count}", "of": count}
     yield Message({**opening, "says": f"Drawing the first of {count} samples."})
-    stream, told = Stream(frames, work.settings, desk.turns, rate=0), 0
+    about = {"task": work.task, "size": work.size}
+    stream, told = Stream(frames, work.settings, desk.turns, session=session, about=about, rate=0), 0
     desk.store.attach(session, stream)
     try:
         for _ in stream.start().news():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from restore_core import export, images
 from restore_core.engine import Frame
-from restore_core.job import Job, plan, run
+from restore_core.job import Job, check_bounds, plan, run
 from restore_core.library import card
 from restore_core.metrics import psnr
 from restore_core.moments import caption
@@ -19,7 +20,7 @@ from restore_core.ui import film
 from restore_core.ui.asking import Ask, duration, need_photo, word
 from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.sessions import Result, Run
-from restore_core.ui.streaming import RATE, SIDE, News, Stop, Stream
+from restore_core.ui.streaming import RATE, SIDE, News, Stop, Stream, Way
 
 SHOWN_AS_PNG = 4_000_000  # pixels; larger results are shown, not kept, as JPEG
 LIVE = {"smooth": (RATE, SIDE), "light": (2.0, 256), "off": (0.0, SIDE)}  # pictures a second, their long side
@@ -48,12 +49,14 @@ class Message:
 
 def restoration(desk: Desk, session: str, path: str | None, ask: Ask, *, live: str = "smooth") -> Iterator[Message]:
     """Restore a photo. Closing the generator ends the run; every error becomes a message."""
-    kept = desk.store.open(session)
+    name = secrets.token_hex(4)  # of the film, where not even a folder could be made
     try:
+        kept = desk.store.open(session)
+        name = kept.id
         yield from _restoration(desk, session, kept, need_photo(path), ask, live)
     except Exception as error:  # whatever happens, the page gets a sentence and stays usable
         yield Message(
-            {"run": kept.id, "caption": "Not restored", "done": True, "error": True}, text=sentence(error), failed=True
+            {"run": name, "caption": "Not restored", "done": True, "error": True}, text=sentence(error), failed=True
         )
 
 
@@ -61,13 +64,20 @@ def _restoration(desk: Desk, session: str, kept: Run, path: str, ask: Ask, live:
     header = images.inspect(path)
     opening = {"run": kept.id, "p": 0.0, "aspect": round(header.size[1] / header.size[0], 4)}
     yield Message({**opening, "caption": "Reading your photo"})
-    work = _job(desk, path, ask)
+    if not desk.keeper:
+        desk.store.bring(session, path)
+    ask = _judged(desk, path, ask)
+    settings = ask.settings(desk.library.precision)
     rate, side = LIVE.get(live, LIVE["smooth"])
+    work: list[Job] = []
 
-    def frames(stop: Stop, tile: int | None) -> Iterator[Frame]:
-        return run(in_pieces(work, tile), desk.library, stop=stop)
+    def frames(stop: Stop, way: Way) -> Iterator[Frame]:
+        if not work:  # read when its turn has come: those who wait hold no picture
+            work.append(_job(desk, path, ask))
+        return run(in_pieces(work[0], way), desk.library, stop=stop)
 
-    stream = Stream(frames, work.settings, desk.turns, rate=rate, side=side)
+    about = {"task": ask.task_key, "size": result_size(header, ask)}
+    stream = Stream(frames, settings, desk.turns, session=session, about=about, rate=rate, side=side)
     desk.store.attach(session, stream)
     try:
         yield from watch(desk, session, kept, stream.start())
@@ -77,27 +87,41 @@ def _restoration(desk: Desk, session: str, kept: Run, path: str, ask: Ask, live:
         desk.store.detach(session, stream)
     if stream.error is not None:
         raise stream.error
-    ending = _ending(desk, session, kept, work, stream, ask)
-    if ending.outcome is not None and stream.last is not None:
-        found, record = ending.outcome, work.record(desk.library, stream.last)
+    if stream.last is None:
+        yield _nothing(kept)
+        return
+    done = in_pieces(work[0], stream.way)
+    ending = _ending(desk, session, kept, done, stream, ask)
+    if ending.outcome is not None:
+        found, record = ending.outcome, done.record(desk.library, stream.last)
         kept.result = Result(path, ask.smaller, record, found.before, found.png, found.facts)
     yield ending
+
+
+def _judged(desk: Desk, path: str, ask: Ask) -> Ask:
+    """With what the photo needs, where that is asked and not yet known."""
+    if ask.task != "auto" or ask.seen is not None:
+        return ask
+    return replace(ask, seen=plan(images.load(path, max_pixels=desk.max_pixels), desk.library).task)
 
 
 def _job(desk: Desk, path: str, ask: Ask) -> Job:
     photo = images.load(path, max_pixels=desk.max_pixels)
     if ask.smaller:
         photo = images.reduce_by(photo, images.reduction(photo.size))
-    if ask.task == "auto" and ask.seen is None:
-        seen = plan(photo, desk.library).task
-        ask = replace(ask, seen=seen)
-    settings = ask.settings(desk.library.precision)
-    return Job(photo, ask.weights.task, settings, "")
+    return Job(photo, ask.weights.task, ask.settings(desk.library.precision), "")
 
 
-def in_pieces(work: Job, tile: int | None) -> Job:
-    """The same job in tiles of this size; None: as its settings have it."""
-    return work if tile is None else replace(work, settings=replace(work.settings, tile=tile))
+def result_size(header: images.Header, ask: Ask) -> tuple[int, int]:
+    """(height, width) of what will come out."""
+    by = images.reduction(header.size) if ask.smaller else 1.0
+    height, width = header.size
+    return round(height / by) * ask.weights.scale, round(width / by) * ask.weights.scale
+
+
+def in_pieces(work: Job, way: Way) -> Job:
+    """The same job, tried this way."""
+    return work if way == Way() else replace(work, settings=way.of(work.settings))
 
 
 def watch(desk: Desk, session: str, kept: Run, stream: Stream) -> Iterator[Message]:
@@ -117,9 +141,9 @@ def watch(desk: Desk, session: str, kept: Run, stream: Stream) -> Iterator[Messa
 
 
 def _caption(news: News, stream: Stream) -> str:
-    if news.waiting:
-        return "Waiting for another restoration to end"
     now = stream.last
+    if news.waiting:
+        return waits(news.place, news.until, begun=now is not None)
     if now is None:
         return "A first look at the whole picture"
     where = news.latest.caption if news.latest is not None else caption(now)
@@ -127,18 +151,32 @@ def _caption(news: News, stream: Stream) -> str:
     return where + left
 
 
+def waits(place: int, until: float | None, *, begun: bool = False) -> str:
+    """A place in the queue in words, with the time until its turn where something tells it.
+
+    begun: the run was under way and lets others in for a moment
+    """
+    where = "you are next" if place == 1 else f"place {place} in the queue"
+    when = "" if until is None or until < 1 else f", {duration(until)} until your turn"
+    return f"{'Paused to let others in' if begun else 'Waiting'} · {where}{when}"
+
+
+def _nothing(kept: Run) -> Message:
+    text = "Stopped before the first step, so there is nothing to keep yet. Press Restore to start again."
+    return Message({"run": kept.id, "done": True, "all": kept.thumbnails, "caption": "Stopped", "p": 0.0}, text=text)
+
+
 def _ending(desk: Desk, session: str, kept: Run, work: Job, stream: Stream, ask: Ask) -> Message:
     final = {"run": kept.id, "done": True, "all": kept.thumbnails}
     last = stream.last
-    if last is None:
-        text = "Stopped before the first step, so there is nothing to keep yet. Press Restore to start again."
-        return Message({**final, "caption": "Stopped", "p": 0.0}, text=text)
+    assert last is not None
+    check_bounds(last, work.settings)
     outcome = _outcome(desk, session, kept, work, last, ask)
     if stream.stopped and not last.done:
         place = caption(last)
         text = f"Stopped at {place[:1].lower() + place[1:]}. This is the guess at that moment, and you can keep it."
         return Message({**final, "caption": f"Stopped · {place}"}, outcome, text)
-    return Message({**final, "caption": "Finished", "p": 1.0}, outcome)
+    return Message({**final, "caption": "Finished", "p": 1.0}, outcome, desk.store.made_room(session))
 
 
 def _outcome(desk: Desk, session: str, kept: Run, work: Job, last: Frame, ask: Ask) -> Outcome:
@@ -176,4 +214,4 @@ def _facts(work: Job, last: Frame, before: Tensor, result: Tensor) -> tuple[tupl
     )
 
 
-__all__ = ["LIVE", "Message", "Outcome", "in_pieces", "restoration", "watch"]
+__all__ = ["LIVE", "Message", "Outcome", "in_pieces", "restoration", "waits", "watch"]

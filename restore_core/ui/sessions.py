@@ -1,22 +1,33 @@
-"""What the server keeps for each open page: its runs' pictures as encoded bytes and files, within limits."""
+"""What the server keeps for each open page: its runs' pictures as encoded bytes and files, within limits.
+
+A page's oldest results make room for its new ones; then, where all pages together hold too much, the oldest of others;
+then whole pages that have been still the longest. What runs is never taken.
+"""
 
 from __future__ import annotations
 
-import itertools
+import atexit
 import secrets
 import shutil
+import tempfile
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from restore_core.errors import SettingsError
 from restore_core.ui.streaming import Stream
 
 RUNS = 30  # a session
 SESSION_BYTES = 300_000_000
 TOTAL_BYTES = 2_000_000_000
+SESSIONS = 500  # that hold anything
+PHOTOS, PHOTO_BYTES = 100, 1_000_000_000  # that one page of a public server may restore
+FOLDER = "stepback-page-"  # of one server's uploads and results, in the system's temporary folder
+ABANDONED = 2 * 86400  # seconds after which such a folder is of a server that was killed
 
 Moment = tuple[bytes, bytes]  # x_t and the guess as JPEG
 
@@ -59,8 +70,12 @@ class SessionStore:
         runs: int = RUNS,
         session_bytes: int = SESSION_BYTES,
         total_bytes: int = TOTAL_BYTES,
+        sessions: int = SESSIONS,
     ):
         self.root, self.runs, self.session_bytes, self.total_bytes = root, runs, session_bytes, total_bytes
+        self.sessions = sessions
+        self._photos: dict[str, dict[str, int]] = {}
+        self._displaced: set[str] = set()
         self._sessions: OrderedDict[str, OrderedDict[str, Run]] = OrderedDict()
         self._streams: dict[str, Stream] = {}
         self._lock = threading.RLock()
@@ -72,9 +87,31 @@ class SessionStore:
         run.folder.mkdir(parents=True)
         with self._lock:
             self._sessions.setdefault(session, OrderedDict())[run.id] = run
-            self._sessions.move_to_end(session)
             self._make_room(session)
         return run
+
+    def bring(self, session: str, path: str) -> None:
+        """The page wants this photo restored; SettingsError where it has brought as many as one page may."""
+        size = Path(path).stat().st_size if Path(path).is_file() else 0
+        with self._lock:
+            brought = self._photos.get(session, {})
+            if path in brought:
+                return
+            total = sum(brought.values()) + size
+            if len(brought) >= PHOTOS or total > PHOTO_BYTES:
+                raise SettingsError(
+                    f"This page has brought {len(brought)} photos ({sum(brought.values()) / 1e6:.0f} MB), as many as "
+                    f"one page of a shared server may. Keep what you made, then open the page anew to go on."
+                )
+            self._photos.setdefault(session, brought)[path] = size
+
+    def made_room(self, session: str) -> str:
+        """A sentence, once, where older results of this page had to go."""
+        with self._lock:
+            if session not in self._displaced:
+                return ""
+            self._displaced.discard(session)
+        return "To make room, the oldest results of this page were removed from the server. Download what you need."
 
     def keep_moment(self, session: str, run: Run, moment: Moment) -> int:
         """Store one thumbnail's full preview; its number."""
@@ -130,8 +167,10 @@ class SessionStore:
         """The page is closed: stop its run, forget its pictures, remove its files."""
         self.stop(session)
         with self._lock:
-            runs = self._sessions.pop(session, {})
             self._streams.pop(session, None)
+            self._photos.pop(session, None)
+            self._displaced.discard(session)
+            runs = self._sessions.pop(session, {})
         for run in list(runs.values()):
             shutil.rmtree(run.folder, ignore_errors=True)
 
@@ -147,14 +186,35 @@ class SessionStore:
             self._make_room(session)
 
     def _make_room(self, session: str) -> None:
-        runs = self._sessions.get(session, OrderedDict())
+        runs = self._sessions.get(session)
+        if runs is None:  # the page was closed meanwhile
+            return
+        self._sessions.move_to_end(session)
         while len(runs) > 1 and (len(runs) > self.runs or self.used(session) > self.session_bytes):
-            self._forget(runs)
-        for other in itertools.chain(list(self._sessions.values())):
-            while len(other) > 1 and self.used() > self.total_bytes:
+            self._forget(session)
+        for other in list(self._sessions):
+            while self.used() > self.total_bytes and len(self._sessions[other]) > 1:
                 self._forget(other)
+        still = [s for s in self._sessions if s != session and s not in self._streams]
+        for other in still:
+            if self.used() <= self.total_bytes and len(self._sessions) <= self.sessions:
+                break
+            self.drop(other)
 
-    @staticmethod
-    def _forget(runs: OrderedDict[str, Run]) -> None:
-        _, oldest = runs.popitem(last=False)
+    def _forget(self, session: str) -> None:
+        _, oldest = self._sessions[session].popitem(last=False)
+        self._displaced.add(session)
         shutil.rmtree(oldest.folder, ignore_errors=True)
+
+
+def temporary_folder() -> Path:
+    """A folder for this server's uploads and results, which goes when the program ends.
+
+    What servers left behind that were killed goes now.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
+        if time.time() - left.lstat().st_mtime > ABANDONED and left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(prefix=FOLDER))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made

@@ -5,7 +5,8 @@
 
 Pictures are handed over at most `rate` times a second, undeveloped; decoding, shrinking and encoding are the reader's
 work, beside the sampler and not in its way. The device belongs to the worker, not to whoever reads: a reader that goes
-away cannot leave it locked, and a new run waits until the old one has really ended.
+away cannot leave it locked, and a new run waits until the old one has really ended. Between two steps a long run lets
+others have the device (turns.py).
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,25 +28,43 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from restore_core.engine import Frame
-from restore_core.errors import Cancelled, SettingsError
+from restore_core.errors import Cancelled, NotFinite
 from restore_core.export import encode_jpeg
 from restore_core.memory import is_shortage
 from restore_core.moments import caption, chosen_frames, noise_share
 from restore_core.settings import Settings
 from restore_core.tiling import AUTO_TILE
+from restore_core.ui.turns import Turn, Turns
 
 RATE = 12.0  # live pictures a second
 SIDE = 384  # pixels of a live picture's long side, about
 QUALITY, NOISY_QUALITY = 82, 72  # JPEG; noise costs three times the bytes and hides what is lost
 THUMBNAILS = 24
 HEARTBEAT = 0.5  # seconds without news after which the reader hears of it all the same
-DEADLINE = 3600.0  # seconds after which a run ends by itself
+DEADLINE = 3600.0  # seconds on the device after which a run ends by itself
 BACKLOG = 2  # undeveloped thumbnails that may wait for a late reader
 SMALLEST_TILE = 128
 PIECES = 2  # how often a run that found no memory is tried again in smaller pieces
 
+REDONE = "Half precision did not hold the numbers of this picture, so it is done again in full precision (float32)."
+SMALLER = "Memory ran short, so the picture is done in pieces of {} px."
+
 Stop = Callable[[], bool]
-Frames = Callable[[Stop, int | None], Iterator[Frame]]  # (stop, tile or None for the settings' own) -> the run
+
+@dataclass(frozen=True)
+class Way:
+    """How a run is tried: None leaves to its settings what they say."""
+
+    tile: int | None = None
+    precision: str | None = None
+
+    def of(self, settings: Settings) -> Settings:
+        """The settings of a run tried this way."""
+        told = {"tile": self.tile, "precision": self.precision}
+        return replace(settings, **{key: value for key, value in told.items() if value is not None})
+
+
+Frames = Callable[[Stop, Way], Iterator[Frame]]  # (stop, how) -> the run
 
 
 class Shot:
@@ -78,51 +98,24 @@ class Shot:
 
 @dataclass(frozen=True)
 class News:
-    """What there is to show since the last look; `left` in seconds, None while unknown."""
+    """What there is to show since the last look.
+
+    left     seconds to the end of the run, None while unknown
+    place    in the queue, from 1 on; 0: the run has the device
+    until    seconds to the run's turn, None where unknown
+    """
 
     latest: Shot | None
     thumbnails: tuple[Shot, ...]
     left: float | None
-    waiting: bool
+    place: int
+    until: float | None
     notes: tuple[str, ...]
 
-
-class Turns:
-    """One device, many visitors: runs take turns, and no more than `places` may wait."""
-
-    def __init__(self, places: int = 8):
-        self.places = places
-        self._device, self._count, self._waiting = threading.Lock(), threading.Lock(), 0
-
     @property
-    def busy(self) -> bool:
-        """Whether a run holds the device."""
-        return self._device.locked()
-
-    @contextmanager
-    def turn(self, stop: Stop) -> Iterator[None]:
-        """Hold the device; Cancelled if `stop` comes first, SettingsError if the queue is full."""
-        self._queue_up()
-        try:
-            while not self._device.acquire(timeout=0.05):
-                if stop():
-                    raise Cancelled("The run was stopped before its turn came.")
-        finally:
-            with self._count:
-                self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._device.release()
-
-    def _queue_up(self) -> None:
-        with self._count:
-            if self._waiting >= self.places:
-                raise SettingsError(
-                    f"{self._waiting} restorations are waiting already and there is one device, so the queue is full. "
-                    f"Press Restore again in a minute."
-                )
-            self._waiting += 1
+    def waiting(self) -> bool:
+        """Whether the run waits for its turn."""
+        return self.place > 0
 
 
 class Stream:
@@ -134,13 +127,19 @@ class Stream:
         settings: Settings,
         turns: Turns,
         *,
+        session: str = "",
+        about: Mapping[str, Any] | None = None,
         rate: float = RATE,
         side: int = SIDE,
         deadline: float = DEADLINE,
     ):
-        """rate 0: no picture but the last, so watching costs nothing."""
+        """session, about: whose turn it is, and what is known of the run before it begins (turns.Turn).
+
+        rate 0: no picture but the last, so watching costs nothing.
+        """
         self.frames, self.settings, self.turns = frames, settings, turns
-        self.rate, self.side, self.deadline = rate, side, deadline
+        self.rate, self.side, self.deadline, self.way = rate, side, deadline, Way()
+        self.session, self.about = session, _about(settings) | dict(about or {})
         self.last: Frame | None = None
         self.error: BaseException | None = None
         self.stopped = False
@@ -150,7 +149,8 @@ class Stream:
         self._notes: list[str] = []
         self._chosen: frozenset[int] | None = None
         self._times: deque[float] = deque(maxlen=9)
-        self._due, self._waiting, self._ended = 0.0, True, False
+        self._turn: Turn | None = None
+        self._due, self._ended = 0.0, False
         self._thread = threading.Thread(target=self._work, name="stepback-run", daemon=True)
 
     def start(self) -> Stream:
@@ -172,13 +172,22 @@ class Stream:
         ended = False
         while not ended:
             with self._news:
-                self._news.wait_for(lambda: self._latest or self._thumbnails or self._ended, HEARTBEAT)
+                patience = HEARTBEAT if self._running else 2 * HEARTBEAT
+                self._news.wait_for(lambda: self._latest or self._thumbnails or self._ended, patience)
                 ended = self._ended
-                news = News(
-                    self._latest, tuple(self._thumbnails), self._left(), self._waiting, tuple(self._notes)
-                )
+                shots = self._latest, tuple(self._thumbnails)
                 self._latest, self._thumbnails = None, []
-            yield news
+            yield News(*shots, self._left(), *self._wait(), tuple(self._notes))
+
+    @property
+    def _running(self) -> bool:
+        return self._turn is not None and self._turn.held > 0 and not self._turn.paused
+
+    def _wait(self) -> tuple[int, float | None]:
+        """(place in the queue, seconds until its turn)."""
+        if self._ended:
+            return 0, 0.0
+        return (1, None) if self._turn is None else self.turns.wait_of(self._turn)
 
     def _left(self) -> float | None:
         """Frames to come times the median of the last steps' durations."""
@@ -188,12 +197,11 @@ class Stream:
         return (self.last.total - 1 - self.last.index) * statistics.median(steps)
 
     def _work(self) -> None:
-        began = time.monotonic()
-        stop = lambda: self._halt.is_set() or time.monotonic() - began > self.deadline  # noqa: E731
         try:
-            with self.turns.turn(stop):
-                self._waiting = False
-                self._run(stop)
+            with self.turns.place(self._halt.is_set, session=self.session, about=self.about) as mine:
+                self._turn = mine
+                self.turns.take(mine)
+                self._run(mine)
         except Cancelled:
             self.stopped = True
         except BaseException as error:  # the reader tells it; a thread has nobody to raise to
@@ -202,37 +210,53 @@ class Stream:
             self._ended = True
             self._news.notify_all()
 
-    def _run(self, stop: Stop) -> None:
-        tile: int | None = None
-        for left in range(PIECES, -1, -1):
+    def _run(self, mine: Turn) -> None:
+        stop = lambda: self._halt.is_set() or mine.held > self.deadline  # noqa: E731
+        left = PIECES
+        while True:
             try:
-                with closing(self.frames(stop, tile)) as frames:
+                with closing(self.frames(stop, self.way)) as frames:
                     for frame in frames:
-                        self._take(frame)
+                        self._take(frame, mine)
                 return
+            except NotFinite:
+                if self._precision == "float32":
+                    raise
+                self._again(replace(self.way, precision="float32"), REDONE)
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not left or not is_shortage(error):
                     raise
-                self.last = None
-            tile = self._smaller(tile)
+                left -= 1
+                tile = max(SMALLEST_TILE, (self.way.tile or self.settings.tile or AUTO_TILE) // 2)
+                self._again(replace(self.way, tile=tile), SMALLER.format(tile))
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
-    def _smaller(self, tile: int | None) -> int:
-        tile = max(SMALLEST_TILE, (tile or self.settings.tile or AUTO_TILE) // 2)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        self._notes.append(f"Memory ran short, so the picture is done in pieces of {tile} px.")
+    @property
+    def _precision(self) -> str:
+        return self.way.of(self.settings).precision
+
+    def _again(self, way: Way, why: str) -> None:
+        """The run starts over this way."""
+        self.last, self.way = None, way
+        self._notes.append(why)
         self._times.clear()
-        return tile
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, frame: Frame, mine: Turn) -> None:
+        if mine.away:  # while others had the device
+            frame = replace(frame, seconds=frame.seconds - mine.away)
         self.last = frame
         self._times.append(frame.seconds)
         if self._chosen is None:
             self._chosen = chosen_frames(frame, self.settings, THUMBNAILS)
-        now, period = time.monotonic(), 1 / self.rate if self.rate else math.inf
         thumbnail = bool(self.rate) and frame.index in self._chosen
-        if not (thumbnail or frame.done or (self.rate and now >= self._due)):
-            return
+        if thumbnail or frame.done or (self.rate and time.monotonic() >= self._due):
+            self._show(frame, thumbnail)
+        if not frame.done and mine.give_way((frame.index + 1) / frame.total):
+            self._times.clear()
+
+    def _show(self, frame: Frame, thumbnail: bool) -> None:
+        now, period = time.monotonic(), 1 / self.rate if self.rate else math.inf
         self._due = max(self._due + period, now)  # keeps the mean rate when steps and period do not divide
         shot = Shot(frame, self.side)
         with self._news:
@@ -243,6 +267,11 @@ class Stream:
             self._news.notify_all()
         for waiting in late:  # nobody comes for them: small pictures are kept, not whole states
             waiting.develop()
+
+
+def _about(settings: Settings) -> dict[str, Any]:
+    """What the log and the guesses of durations may know of a run."""
+    return {key: getattr(settings, key) for key in ("method", "variant", "steps", "samples")}
 
 
 def preview(image: Tensor, side: int) -> np.ndarray:

@@ -40,6 +40,7 @@ from restore_core.tradeoff.running import missing
 from restore_core.tradeoff.sweep import calls_of
 from restore_core.ui.asking import duration, need_photo
 from restore_core.ui.desk import Desk, sentence
+from restore_core.ui.turns import Turn
 
 PERIOD = 0.5  # seconds between two lines about progress
 CLEAN, DAMAGED, BOTH = "clean", "damaged", "both"  # what somebody has
@@ -178,12 +179,13 @@ class Message:
 class Sweeping:
     """One sweep in a thread of its own; `stop` and `join` are a Stream's, so that the page can end either."""
 
-    def __init__(self, desk: Desk, found: Board, plan: Sequence[Request]):
+    def __init__(self, desk: Desk, found: Board, plan: Sequence[Request], session: str = ""):
         self.board, self.plan = found, plan
         self.total = sum(max(map(calls_of, group)) for group in missing(plan, found.journal))
         self.calls, self.done, self.waiting = 0, 0, True
         self.error: BaseException | None = None
         self.stopped = self.ended = False
+        self._session, self._about = session, {"task": "sweep", "steps": self.total}
         self._desk, self._halt, self._news = desk, threading.Event(), threading.Condition()
         self._now: tuple[Settings, int, int] | None = None
         self._began = time.monotonic()
@@ -232,9 +234,9 @@ class Sweeping:
 
     def _work(self) -> None:
         try:
-            with self._desk.turns.turn(self._halt.is_set):
+            with self._desk.turns.turn(self._halt.is_set, session=self._session, about=self._about) as mine:
                 self.waiting, self._began = False, time.monotonic()
-                self._measure()
+                self._measure(mine)
         except Cancelled:
             self.stopped = True
         except BaseException as error:  # the page's side tells it; a thread has nobody to raise to
@@ -243,7 +245,7 @@ class Sweeping:
             self.ended = True
             self._news.notify_all()
 
-    def _measure(self) -> None:
+    def _measure(self, mine: Turn) -> None:
         found, library = self.board, self._desk.library
         points = run(
             self.plan, found.subject, found.journal, library.method, stop=self._halt.is_set, watch=self._watch
@@ -254,6 +256,7 @@ class Sweeping:
                 self._news.notify_all()
             if self._halt.is_set():
                 raise Cancelled("The sweep was stopped.")
+            mine.give_way(self.share)  # between two points: inside one, its time is measured
 
     def _watch(self, settings: Settings, frame: Frame) -> None:
         if frame.done:
@@ -281,7 +284,7 @@ def sweeping(desk: Desk, session: str, ask: Ask, *, agreed: bool = False) -> Ite
 def _sweep(desk: Desk, session: str, found: Board, plan: Sequence[Request]) -> Iterator[Message]:
     there = sum(found.journal.get(r.settings) is not None for r in plan)
     yield Message(f"{there} of {len(plan)} points", 0.0, found)
-    work = Sweeping(desk, found, plan)
+    work = Sweeping(desk, found, plan, session)
     desk.store.attach(session, work)
     work.start()
     try:
