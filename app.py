@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from restore_core.ui.accounts import Accounts
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported
 
@@ -24,28 +29,54 @@ def main() -> int:
     parser.add_argument("--share", action="store_true", help="a public address for three days (by Gradio)")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     parser.add_argument("--max-pixels", type=int, help="largest photo that is opened; default: 50 million")
+    parser.add_argument("--auth-file", type=Path, metavar="FILE", help="only who is in this file may enter")
+    parser.add_argument("--add-user", metavar="NAME", help="add NAME to the --auth-file, ask for a password, and end")
+    parser.add_argument("--log", type=Path, metavar="FILE", default=os.environ.get("STEPBACK_LOG") or None,
+                        help="one JSON line a run: times, settings, how it ended; no pictures, no names")  # fmt: skip
     parser.add_argument("--debug", action="store_true", help="show faults in the page")
     asked = parser.parse_args()
     if asked.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
 
-    from restore_core.checkpoints.folders import also_look_in
-    from restore_core.errors import RestoreError
-    from restore_core.library import Library
-    from restore_core.ui import build
-    from restore_core.ui.serving import serve
+    from restore_core.errors import RestoreError, SettingsError
+    from restore_core.ui.accounts import add, read
+    from restore_core.ui.sessions import temporary_folder
 
     try:
-        for folder in asked.models:
-            also_look_in(folder)
-        own = not asked.share and asked.host in LOOPBACK
-        page = build(Library(asked.device), max_pixels=asked.max_pixels, keeper=own)
-        browser = not asked.no_browser
-        serve(page, host=asked.host, port=asked.port, share=asked.share, browser=browser, debug=asked.debug)
+        if asked.add_user is not None:
+            if asked.auth_file is None:
+                raise SettingsError("--add-user needs a file to write the account into. Give one with --auth-file.")
+            add(asked.auth_file, asked.add_user, getpass.getpass(f"Password for {asked.add_user}: "))
+            return 0
+        accounts = read(asked.auth_file) if asked.auth_file else None
+        if not os.environ.get("GRADIO_TEMP_DIR"):
+            os.environ["GRADIO_TEMP_DIR"] = str(temporary_folder())
+        _serve(asked, accounts)
     except RestoreError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def _serve(asked: argparse.Namespace, accounts: Accounts | None) -> None:
+    from restore_core import devices
+    from restore_core.checkpoints.folders import also_look_in
+    from restore_core.library import Library
+    from restore_core.ui import build
+    from restore_core.ui.joblog import JobLog
+    from restore_core.ui.serving import Health, serve
+    from restore_core.ui.turns import Turns
+
+    for folder in asked.models:
+        also_look_in(folder)
+    own = not asked.share and asked.host in LOOPBACK
+    library, turns = Library(asked.device), Turns(**({"note": JobLog(Path(asked.log))} if asked.log else {}))
+    page = build(library, max_pixels=asked.max_pixels, keeper=own, turns=turns)
+    health = Health(turns, devices.describe(library.device))
+    serve(
+        page, host=asked.host, port=asked.port, share=asked.share, browser=not asked.no_browser, debug=asked.debug,
+        own=own, health=health, accounts=accounts,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -10,11 +10,13 @@ import gradio as gr
 
 from restore_core.images import MAX_PIXELS
 from restore_core.library import Library
-from restore_core.ui import compare, degrade, learn, links, models, restore, tradeoff
+from restore_core.ui import batch, compare, degrade, learn, links, models, restore, tradeoff
 from restore_core.ui.desk import Desk
+from restore_core.ui.turns import AT_ONCE, Turns
 
 TABS: tuple[tuple[str, str, Callable[[Desk], object]], ...] = (  # id, title, what fills it
     ("restore", "Restore", restore.fill),
+    ("batch", "Batch", batch.fill),
     ("compare", "Compare", compare.fill),
     ("tradeoff", "Trade-off", tradeoff.fill),
     ("degrade", "Degrade", degrade.fill),
@@ -35,9 +37,12 @@ ACCENT = gr.themes.Color(
 )  # fmt: skip
 
 
-def build(library: Library, *, max_pixels: int | None = None, keeper: bool = True) -> gr.Blocks:
+def build(
+    library: Library, *, max_pixels: int | None = None, keeper: bool = True, turns: Turns | None = None
+) -> gr.Blocks:
     """The whole page, not yet launched. `keeper`: whether visitors may add and remove weights."""
-    desk = Desk(library, max_pixels=MAX_PIXELS if max_pixels is None else max_pixels, keeper=keeper)
+    limit = MAX_PIXELS if max_pixels is None else max_pixels
+    desk = Desk(library, turns=turns or Turns(), max_pixels=limit, keeper=keeper)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.HTML(HEADER, apply_default_css=False)
         filled = {}
@@ -48,7 +53,7 @@ def build(library: Library, *, max_pixels: int | None = None, keeper: bool = Tru
                 links.wire_entry(shown, filled[key])
         links.wire(tabs, filled)
         page.unload(desk.leave)
-    page.queue(max_size=16, default_concurrency_limit=4)
+    page.queue(max_size=4 * AT_ONCE, default_concurrency_limit=4)  # those who wait for the device wait in Turns
     return page
 
 

@@ -24,6 +24,7 @@ from restore_core.ui.cards import FIELDS, Card
 from restore_core.ui.comparing import Message, compared
 from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.links import Send
+from restore_core.ui.turns import AT_ONCE
 
 Updates = dict[Any, Any]
 
@@ -273,7 +274,7 @@ class Tab:
         outputs = [*self.films, self.run, self.stop, self.message, self.viewer, self.table, self.kept, *self.files]
         running = self.run.click(
             self.compare, self.asked, outputs, show_progress="hidden", trigger_mode="once", concurrency_id="engine",
-            concurrency_limit=16, api_visibility="private",
+            concurrency_limit=AT_ONCE, api_visibility="private",
         )  # fmt: skip
         running.then(self.ready, None, [self.run, self.stop], **quick)
         self.stop.click(self.halt, None, None, **quick)

@@ -14,7 +14,7 @@ from restore_core.errors import RestoreError
 from restore_core.images import MAX_PIXELS
 from restore_core.library import Library
 from restore_core.ui.sessions import SessionStore
-from restore_core.ui.streaming import Turns
+from restore_core.ui.turns import Turns
 
 LOG = logging.getLogger("stepback")
 

@@ -20,6 +20,7 @@ from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.running import in_pieces
 from restore_core.ui.sessions import Result, Run
 from restore_core.ui.streaming import Stop, Stream, Way
+from restore_core.ui.turns import AT_ONCE
 
 SIDE = 900  # pixels of the pictures' long side on the page
 ASKED = 8
@@ -191,7 +192,7 @@ def fill(desk: Desk) -> None:
     outputs = [picture, start, stop, message, row, mean, spread]
     running = start.click(
         show, count, outputs, show_progress="hidden", trigger_mode="once", concurrency_id="engine",
-        concurrency_limit=16, api_visibility="private",
+        concurrency_limit=AT_ONCE, api_visibility="private",
     )  # fmt: skip
     ready = lambda: {start: gr.update(interactive=True), stop: gr.update(interactive=False)}  # noqa: E731  binds both
     running.then(ready, None, [start, stop], **quick)

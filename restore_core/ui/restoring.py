@@ -21,6 +21,7 @@ from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.downloads import Downloads
 from restore_core.ui.links import Send
 from restore_core.ui.running import Message, restoration
+from restore_core.ui.turns import AT_ONCE
 from restore_core.ui.weighing import Picker, counted, offer_of
 
 SHOW_BEFORE = """() => {
@@ -283,7 +284,7 @@ class Tab:
 
         running = self.run.click(
             self.restore, [self.photo, self.live, self.had, *self.asked], outputs, show_progress="hidden",
-            trigger_mode="once", concurrency_id="engine", concurrency_limit=16, api_visibility="private",
+            trigger_mode="once", concurrency_id="engine", concurrency_limit=AT_ONCE, api_visibility="private",
         )  # fmt: skip
         running.then(self.ready, None, [self.run, self.stop], **quick)
         self.stop.click(self.halt, None, None, **quick)

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
+import threading
+import time
 import webbrowser
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
+from starlette.middleware import Middleware
 
+from restore_core import __version__
 from restore_core.errors import SettingsError
 from restore_core.ui import launch_options
+from restore_core.ui.accounts import Accounts
+from restore_core.ui.guarding import OWN, Guard, Limits
+from restore_core.ui.turns import AT_ONCE, Turns
 
 PORT = 7860
 TRIED = 40
+LARGEST_PHOTO = "200mb"  # that strangers may send; who owns the machine also brings weights
+QUICK = 40  # threads for what is not a run
 
 
 def free_port(host: str, asked: int | None = None) -> tuple[int, str]:
@@ -52,6 +67,26 @@ def has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
+@dataclass(frozen=True)
+class Health:
+    """What /healthz tells: no picture, no name, no path. It asks no lock, so it answers while the device is busy."""
+
+    turns: Turns
+    device: str
+    began: float = field(default_factory=time.monotonic)
+
+    def __call__(self) -> Mapping[str, Any]:
+        return {
+            "ok": True,
+            "version": __version__,
+            "device": self.device,
+            "busy": self.turns.busy,
+            "queue": self.turns.queue,
+            "done": self.turns.done,
+            "uptime": round(time.monotonic() - self.began, 1),
+        }
+
+
 def serve(
     page: gr.Blocks,
     *,
@@ -60,12 +95,26 @@ def serve(
     share: bool = False,
     browser: bool = True,
     debug: bool = False,
+    own: bool = True,
+    health: Health | None = None,
+    accounts: Accounts | None = None,
 ) -> None:
-    """Serve the page until interrupted. The address is always told; a browser is opened where one can be."""
+    """Serve the page until interrupted. The address is always told; a browser is opened where one can be.
+
+    own        whether only who owns the machine can come here: then weights may be brought, and limits are wide
+    accounts   who may enter; None: whoever knows the address
+    """
     chosen, said = free_port(host, port)
-    page.launch(
-        server_name=host, server_port=chosen, share=share, prevent_thread_lock=True, **launch_options(debug=debug)
+    limits = OWN if own else Limits()
+    guard = Middleware(
+        Guard, limits=limits, folder=Path(get_upload_folder()), health=health or Health(Turns(), "unknown")
     )
+    options = launch_options(debug=debug) | ({} if own else {"max_file_size": LARGEST_PHOTO})
+    page.launch(
+        server_name=host, server_port=chosen, share=share, prevent_thread_lock=True, max_threads=AT_ONCE + QUICK,
+        app_kwargs={"middleware": [guard]}, auth=accounts.enter if accounts else None, enable_monitoring=False,
+        **options,
+    )  # fmt: skip
     address = f"http://{'localhost' if host in ('0.0.0.0', '::') else host}:{chosen}"
     _say(said)
     _say(f"Stepback is at {address}  (Ctrl+C ends it)")
@@ -73,7 +122,14 @@ def serve(
         _say(f"Shared with everyone who knows it: {page.share_url}")
     if browser and has_display():
         _open(address)
+    _end_on_request()
     page.block_thread()
+
+
+def _end_on_request() -> None:
+    """A service manager's or a container's polite end is that of Ctrl+C, so that files are removed."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _open(address: str) -> None:

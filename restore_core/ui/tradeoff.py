@@ -38,6 +38,7 @@ from restore_core.ui.sweeping import (
     forget,
     sweeping,
 )
+from restore_core.ui.turns import AT_ONCE
 
 EXAMPLES = Path(__file__).parent / "examples" / "clean"
 HAVE = (("A clean photo", CLEAN), ("A damaged one", DAMAGED), ("Both", BOTH))
@@ -378,7 +379,7 @@ class Tab:
         self.anew.click(self.forget, self.asked, [*self.shown, *self.open], **quick)
         running = self.run.click(
             self.sweep, [self.agreed, *self.asked], [self.run, self.stop, *self.shown], show_progress="hidden",
-            trigger_mode="once", concurrency_id="engine", concurrency_limit=16, api_visibility="private",
+            trigger_mode="once", concurrency_id="engine", concurrency_limit=AT_ONCE, api_visibility="private",
         )  # fmt: skip
         foresee_after(running.then(self.ready, None, [self.run, self.stop], **quick))
         self.stop.click(self.halt, None, None, **quick)

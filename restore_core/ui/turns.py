@@ -33,6 +33,7 @@ SLICE = 15.0  # seconds after which a run lets others in
 MOST = 60.0  # seconds that a session's use of the device counts against it at most
 AGEING = 0.25  # seconds that a second of waiting counts for
 PLACES = 64  # runs that may wait, of all sessions
+AT_ONCE = PLACES + 8  # handlers of runs that are open at once: those who wait are among them
 EACH = 3  # runs that may wait, of one session
 PAUSED_PIXELS = 40_000_000  # of the results of runs that gave way: their states stay in memory
 POLL = 0.1  # seconds between two looks at `stop`
