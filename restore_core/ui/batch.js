@@ -1,0 +1,262 @@
+// The list of photos. What is dropped is uploaded here, a few at a time; look() on the server says what is new.
+const $ = (selector) => element.querySelector(selector);
+const head = (selector) => document.querySelector(`#batch-head ${selector}`);
+const KEY = "stepback-batch", AT_ONCE = 3, SPOKEN = 4000;
+const rows = new Map(), queue = [];
+let id = read(), since = 0, asked = 0, asking = false, last = null, opened = null;
+let flying = 0, arrived = 0, refused = [], spoken = 0, words = "";
+
+function read() { try { return sessionStorage.getItem(KEY); } catch { return null; } }
+function remember(key) { id = key; try { key ? sessionStorage.setItem(KEY, key) : sessionStorage.removeItem(KEY); } catch { /* this page alone */ } }
+
+function make(kind, name, parent, text = "") {
+  const made = document.createElement(kind);
+  if (name) made.className = name;
+  if (text) made.textContent = text;
+  parent.append(made);
+  return made;
+}
+
+function set(node, text) { if (node.textContent !== text) node.textContent = text; }
+function able(button, can) { button?.setAttribute("aria-disabled", !can); }
+function count(n, what) { return `${n} ${what}${n === 1 ? "" : "s"}`; }
+function complain(sentences) { const place = head(".said"); place.replaceChildren(); for (const s of sentences) make("p", "error", place, s); }
+
+// photos that come
+
+async function take(file) {
+  const { path } = await upload(file);
+  const told = await server.take({ id, path, name: file.name });
+  if (told.id) remember(told.id);
+  return told;
+}
+
+async function next() {
+  const file = queue.shift();
+  if (!file) return;
+  flying += 1;
+  try {
+    const told = await take(file);
+    if (told.said) { refused.push(`${file.name}: ${told.said}`); if (told.full) queue.length = 0; }
+  } catch { refused.push(`${file.name} did not arrive on the server. Drop it again.`); }
+  flying -= 1;
+  arrived += 1;
+  arriving();
+  if (id) for (let k = flying; k < AT_ONCE && queue.length; k++) next(); else next();  // the first brings the list's id
+  look();
+}
+
+function arriving() {
+  const place = head(".arriving"), total = arrived + flying + queue.length;
+  place.hidden = !flying && !queue.length;
+  set(place, place.hidden ? "" : `${arrived} of ${count(total, "photo")} uploaded`);
+  if (place.hidden) { complain(refused.slice(0, 5).concat(refused.length > 5 ? [`${refused.length - 5} more were not taken.`] : [])); arrived = 0; refused = []; }
+}
+
+function come(files) {
+  queue.push(...files);
+  if (!queue.length) return;
+  complain([]);
+  const first = flying === 0;
+  arriving();
+  if (first) next();
+}
+
+// how it stands
+
+const STATES = { new: "Being looked at", waiting: "Waiting", done: "Done", failed: "Failed" };
+
+function row(told) {
+  let item = rows.get(told.n);
+  if (!item) {
+    item = make("tr", "", $("tbody"));
+    const photo = make("th", "photo", item);
+    photo.scope = "row";
+    make("img", "", photo).alt = "";
+    const text = make("span", "text", photo);
+    make("span", "name", text);
+    make("small", "", text);
+    make("td", "seen", item);
+    const state = make("td", "state", item);
+    make("span", "word", state);
+    make("progress", "", state).max = 1;
+    make("td", "time", item);
+    const deeds = make("td", "deeds", item);
+    for (const [deed, label] of [["open", "Look"], ["retry", "Try again"], ["remove", "Remove"]]) {
+      const button = make("button", "", deeds, label);
+      button.type = "button";
+      Object.assign(button.dataset, { do: deed, n: told.n });
+    }
+    rows.set(told.n, item);
+  }
+  fill(item, told);
+}
+
+function fill(item, told) {
+  const part = (selector) => item.querySelector(selector);
+  item.dataset.state = told.state;
+  if (told.thumbnail && part("img").src !== told.thumbnail) part("img").src = told.thumbnail;
+  set(part(".name"), told.name);
+  set(part("small"), [told.size, told.bytes].filter(Boolean).join(", "));
+  set(part(".seen"), told.seen);
+  const percent = Math.round(100 * told.share);
+  set(part(".word"), told.state === "working" ? `At work, ${percent} %` : told.state === "failed" ? `Failed: ${told.said}` : STATES[told.state]);
+  part("progress").hidden = told.state !== "working";
+  part("progress").value = told.share;
+  part("progress").setAttribute("aria-label", `Progress of ${told.name}`);
+  set(part(".time"), told.seconds === null ? "" : `${told.seconds} s`);
+  const shown = { open: told.state === "done", retry: told.state === "failed", remove: told.state !== "working" };
+  for (const button of item.querySelectorAll("button")) {
+    button.hidden = !shown[button.dataset.do];
+    button.setAttribute("aria-label", `${button.textContent}: ${told.name}`);
+  }
+}
+
+function sentence(h) {
+  const { done, failed, waiting } = h.counts, open = h.total - done - failed;
+  const faults = failed ? `, ${failed} failed` : "";
+  if (h.running && h.stopping) return "Stopping";
+  if (h.running && h.queued) return `${done} of ${h.total} done${faults}. Somebody else has a turn first.`;
+  if (h.running) return `${done} of ${h.total} done${faults}.${h.left ? ` ${h.left[0].toUpperCase()}${h.left.slice(1)} left.` : ""}`;
+  if (h.counts.new) return `Looking at ${count(h.counts.new, "photo")}`;
+  if (!done && !failed) return `${count(waiting, "photo")} waiting.`;
+  return open ? `${done} of ${h.total} done${faults}, ${open} waiting.` : `${done} of ${h.total} done${faults}.`;
+}
+
+function whole(h) {
+  last = h;
+  const { done, failed } = h.counts, open = h.total - done - failed, some = h.total > 0;
+  const start = head("[data-do=start]");
+  if (!start) return;
+  set(start, h.running ? "Restoring" : done || failed ? (open ? `Go on: ${open} left` : "Restore") : `Restore${some ? " " + count(h.total, "photo") : ""}`);
+  able(start, some && open && !h.running);
+  able(head("[data-do=stop]"), h.running && !h.stopping);
+  able(head("[data-do=zip]"), done > 0);
+  set(head("[data-do=zip]"), done ? `Download zip (${done})` : "Download zip");
+  head(".all").hidden = !some;
+  head(".bar").setAttribute("aria-valuenow", Math.round(100 * h.share));
+  head(".bar i").style.width = `${100 * h.share}%`;
+  set(head(".told"), sentence(h));
+  if (h.said !== words) { words = h.said; complain(words ? [words] : []); }
+  $(".empty").hidden = some;
+  $("table").hidden = !some;
+  $(".rest").hidden = !some;
+  $("[data-do=retry]:not([data-n])").hidden = !failed || h.running;
+  $("[data-do=anew]").hidden = !done || h.running;
+  able($("[data-do=clear]"), !h.running);
+  speak(h, done + failed);
+}
+
+let heard = "", told = "";
+function speak(h, ended) {  // a screen reader hears when photos end and when the run does, not every per cent
+  const now = `${ended}/${h.total}/${h.running}/${h.queued}/${h.stopping}`;
+  if (now === heard || (h.running && Date.now() - spoken < SPOKEN)) return;
+  heard = now;
+  const words = h.total ? sentence(h) : "";
+  if (words === told) return;
+  spoken = Date.now();
+  told = words;
+  set(head(".heard"), words);
+}
+
+function draw(news) {
+  if (news.gone !== undefined) { forget(); complain([news.gone]); return; }
+  if (news.fresh) {
+    const there = new Set(news.rows.map((r) => r.n));
+    rows.forEach((item, n) => { if (!there.has(n)) { item.remove(); rows.delete(n); if (n === opened) close(); } });
+  }
+  news.rows.forEach(row);
+  since = news.version;
+  whole(news.head);
+}
+
+function forget() {
+  remember(null);
+  since = 0;
+  rows.forEach((item) => item.remove());
+  rows.clear();
+  if (opened !== null) close();
+  whole({ counts: { new: 0, waiting: 0, working: 0, done: 0, failed: 0 }, total: 0, share: 0, said: "", left: "" });
+}
+
+async function look() {
+  if (!id || asking) return;
+  asking = true;
+  asked = Date.now();
+  try { draw(await server.look({ id, since })); } catch { /* the server is gone; the page says so itself */ }
+  asking = false;
+}
+
+// what is pressed
+
+function close() { opened = null; trigger("select", { id, n: null }); }
+
+function open(n) {
+  opened = n;
+  trigger("select", { id, n });
+  document.querySelector("#batch-viewer")?.scrollIntoView({ block: "nearest" });
+}
+
+function sure(button) {  // once more, where results are lost
+  if (!button.dataset.sure || button.dataset.asked) return true;
+  [button.dataset.asked, button.dataset.words] = ["1", button.textContent];
+  button.textContent = button.dataset.sure;
+  setTimeout(() => { button.textContent = button.dataset.words; delete button.dataset.asked; }, 4000);
+  return false;
+}
+
+async function press(button) {
+  const { do: deed } = button.dataset, n = button.dataset.n ? Number(button.dataset.n) : null;
+  if (button.getAttribute("aria-disabled") === "true" || !sure(button)) return;
+  complain([]);
+  if (deed === "open") { open(n); return; }
+  if (deed === "start") { able(button, false); trigger("submit", { id }); setTimeout(look, 150); return; }
+  const label = button.textContent;
+  if (deed === "zip") { button.textContent = "Packing"; able(button, false); }
+  let answer = {};
+  try { answer = await server.act({ id, do: deed, n }); } catch { complain(["The server did not answer. Try again."]); }
+  if (deed === "zip") { button.textContent = label; able(button, true); }
+  if (answer.said) complain([answer.said]);
+  if (answer.gone) draw(answer);
+  if (answer.address) {
+    const link = make("a", "", document.body);
+    [link.href, link.download] = [answer.address, ""];
+    link.click();
+    link.remove();
+  }
+  if (deed === "remove") focusAfter(n);
+  look();
+}
+
+function focusAfter(n) {  // the removed row's button had the focus: its neighbour's has it next
+  const item = rows.get(n), beside = item?.nextElementSibling || item?.previousElementSibling;
+  (beside?.querySelector("[data-do=remove]:not([hidden])") || document.querySelector("#batch-drop input"))?.focus();
+}
+
+function within(event, selector) { return event.target.closest?.(selector); }
+
+const listeners = {
+  click: (event) => { const button = within(event, "#batch-head [data-do], #batch-list [data-do]"); if (button) press(button); },
+  change: (event) => { if (within(event, "#batch-drop input")) { come(event.target.files); event.target.value = ""; } },
+  dragover: (event) => { const zone = within(event, "#batch"); if (zone) { event.preventDefault(); zone.classList.add("over"); } },
+  dragleave: (event) => { const zone = within(event, "#batch"); if (zone && !zone.contains(event.relatedTarget)) zone.classList.remove("over"); },
+  drop: (event) => {
+    const zone = within(event, "#batch");
+    if (!zone) return;
+    event.preventDefault();
+    zone.classList.remove("over");
+    come([...event.dataTransfer.files]);
+  },
+};
+for (const kind in listeners) document.addEventListener(kind, listeners[kind]);
+
+const clock = setInterval(() => {
+  if (!element.isConnected) {
+    clearInterval(clock);
+    for (const kind in listeners) document.removeEventListener(kind, listeners[kind]);
+    return;
+  }
+  const busy = last?.running || last?.looking, here = element.offsetParent && !document.hidden;
+  if (Date.now() - asked > (here ? (busy ? 500 : 5000) : 20000)) look();
+}, 250);
+look();

@@ -1,0 +1,206 @@
+"""The Batch tab: many photos, one settings card, a table of how each stands, one zip of all that is done.
+
+The list in the browser (batch.js) uploads what is dropped, asks how things stand while it is looked at, and remembers
+the batch's id in the browser's tab, so that a page that is loaded anew finds it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from restore_core.batch import Request
+from restore_core.errors import SettingsError
+from restore_core.library import card
+from restore_core.methods import METHODS
+from restore_core.methods.base import PRESET_WORDS
+from restore_core.ui import viewer, widgets
+from restore_core.ui.asking import Ask
+from restore_core.ui.batches import Batches
+from restore_core.ui.batching import FORMATS, Batch
+from restore_core.ui.desk import Desk, sentence
+from restore_core.ui.restore import TASK_CHOICES
+from restore_core.ui.viewer import address
+from restore_core.ui.weighing import offer_of
+
+FORMAT_CHOICES = [("PNG, exact", "png"), ("JPEG, small", "jpg"), ("WebP, smaller", "webp")]
+METHOD_INFO = "Automatic picks the method that suits what is wrong with each photo."
+GONE = "This list was removed from the server, since nobody looked at it for a while. Drop the photos again."
+Told = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the list asks and presses by itself; all it says comes from a browser."""
+
+    batches: Batches
+
+    def look(self, asked: object) -> Told:
+        """How things stand: asked is {id, since}."""
+        batch, since = self.batches.of(_field(asked, "id")), _field(asked, "since")
+        return {"gone": GONE} if batch is None else batch.look(since if type(since) is int else 0)
+
+    def take(self, asked: object) -> Told:
+        """A photo was uploaded: {id or null, path, name}. The batch's id, or why the photo was not taken."""
+        try:
+            batch = self.batches.open(_field(asked, "id"))
+            self.batches.take(batch, _field(asked, "path"), _field(asked, "name"))
+        except Exception as error:
+            return {"said": sentence(error)}
+        return {"id": batch.id}
+
+    def act(self, asked: object) -> Told:
+        """A button was pressed: {id, do, n}."""
+        batch, number = self.batches.of(_field(asked, "id")), _field(asked, "n")
+        if batch is None:
+            return {"gone": GONE}
+        try:
+            return self._act(batch, str(_field(asked, "do")), number if type(number) is int else None)
+        except Exception as error:
+            return {"said": sentence(error)}
+
+    @staticmethod
+    def _act(batch: Batch, deed: str, number: int | None) -> Told:
+        if deed == "stop":
+            batch.stop()
+        elif deed == "retry":
+            batch.again(("failed",), number)
+        elif deed == "anew":
+            batch.again(("done", "failed"))
+        elif deed == "remove" and number is not None:
+            batch.remove(number)
+        elif deed == "clear":
+            batch.remove()
+        elif deed == "zip":
+            return {"address": address(batch.packed())}
+        return {}
+
+
+@dataclass(frozen=True)
+class Tab:
+    """The tab's components, and the handlers behind them."""
+
+    desk: Desk
+    listing: Listing
+    task: gr.Radio
+    preset: gr.Slider
+    word: gr.HTML
+    format: gr.Radio
+    method: gr.Dropdown
+    seed: gr.Number
+    message: gr.HTML
+    viewer: gr.HTML
+    listed: gr.HTML
+
+    def start(
+        self, event: gr.EventData, task: str, preset: int, suffix: str, method: str, seed: float | None
+    ) -> str:
+        """Restore what waits."""
+        try:
+            batch = self._batch_of(event)
+            request = self.request(task, preset, method, seed)
+            batch.start(request, f".{suffix if suffix in FORMATS else FORMATS[0]}")
+        except Exception as error:
+            return widgets.text(sentence(error), "error")
+        return ""
+
+    def request(self, task: str, preset: int, method: str, seed: float | None) -> Request:
+        """What is asked for every photo; SettingsError where no photo could be restored so."""
+        asked = Ask(task or "auto", method or "auto", preset=int(preset), seed=int(seed or 0))
+        if asked.task != "auto" or asked.method != "auto":
+            asked.settings(self.desk.library.precision)
+            lacking = offer_of(asked, self.desk.library)
+            if lacking:
+                raise SettingsError(f"{lacking} Get it on the Models tab, or choose Automatic.")
+        return Request(
+            asked.task, asked.method, asked.preset, {"seed": asked.seed}, max_pixels=self.desk.max_pixels
+        )
+
+    def open(self, event: gr.EventData) -> tuple[Told, str]:
+        """Before and after of one photo; of none, to put them away."""
+        number = _field(event._data, "n")
+        if type(number) is not int:
+            return {"id": "", "pictures": []}, ""
+        try:
+            return self._batch_of(event).shown(number), ""
+        except Exception as error:
+            return {"id": "", "pictures": []}, widgets.text(sentence(error), "error")
+
+    def _batch_of(self, event: gr.EventData) -> Batch:
+        batch = self.listing.batches.of(_field(event._data, "id"))
+        if batch is None:
+            raise SettingsError("There are no photos yet, so there is nothing to restore. Drop some into the frame.")
+        return batch
+
+    def wire(self) -> None:
+        """Which event calls which handler."""
+        quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        asked = [self.task, self.preset, self.format, self.method, self.seed]
+        self.listed.submit(self.start, asked, self.message, **quick)
+        self.listed.select(self.open, None, [self.viewer, self.message], **quick)
+        self.preset.input(
+            lambda preset: widgets.preset_text(*PRESET_WORDS[int(preset)]), self.preset, self.word,
+            trigger_mode="always_last", **quick,
+        )  # fmt: skip
+
+
+def fill(desk: Desk) -> Tab:
+    """Lay the tab out and wire it."""
+    with gr.Row(elem_id="batch", equal_height=False):
+        with gr.Column(scale=5, min_width=330, elem_id="batch-asking"):
+            gr.HTML(html_template=_part("batch-drop.html"), apply_default_css=False, elem_id="batch-drop")
+            task = gr.Radio(TASK_CHOICES, value="auto", label="What is wrong with them?", elem_id="batch-task")
+            preset = gr.Slider(0, 4, 2, step=1, label="Faithful to vivid", elem_id="batch-preset")
+            word = gr.HTML(
+                widgets.preset_text(*PRESET_WORDS[2]), elem_id="batch-preset-word", apply_default_css=False
+            )
+            suffix = gr.Radio(FORMAT_CHOICES, value="png", label="Save as", elem_id="batch-format")
+            with gr.Accordion("More settings", open=False, elem_id="batch-more"):
+                methods = [("Automatic", "auto"), *((card(key).title, key) for key in METHODS)]
+                method = gr.Dropdown(methods, value="auto", label="Method", info=METHOD_INFO, elem_id="batch-method")
+                seed = gr.Number(
+                    1, precision=0, minimum=0, maximum=widgets.MAX_SEED, label="Variation number (seed)",
+                    info="Same number, same result.", elem_id="batch-seed",
+                )  # fmt: skip
+        with gr.Column(scale=9, min_width=330, elem_id="batch-seeing"):
+            gr.HTML(html_template=_part("batch-head.html"), apply_default_css=False, elem_id="batch-head")
+            message = widgets.announcement("batch-message")
+            pictures = viewer.viewer(elem_id="batch-viewer")
+            listing = Listing(Batches(desk))
+            listed = _list(listing)
+    tab = Tab(desk, listing, task, preset, word, suffix, method, seed, message, pictures, listed)
+    tab.wire()
+    return tab
+
+
+def _list(listing: Listing) -> gr.HTML:
+    """The list, which batch.js fills with what look() tells."""
+
+    def look(asked: object) -> Told:
+        return listing.look(asked)
+
+    def take(asked: object) -> Told:
+        return listing.take(asked)
+
+    def act(asked: object) -> Told:
+        return listing.act(asked)
+
+    return gr.HTML(
+        html_template=_part("batch.html"), js_on_load=_part("batch.js"), server_functions=[look, take, act],
+        apply_default_css=False, elem_id="batch-list",
+    )  # fmt: skip
+
+
+def _part(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def _field(told: object, key: str) -> object:
+    """One field of what a browser said, None where there is none."""
+    return told.get(key) if isinstance(told, dict) else None
+
+
+__all__ = ["Tab", "fill"]

@@ -1,0 +1,52 @@
+"""Time left of a batch, that stays right: photos differ in size and work, and others have turns in between."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+LOOKED_BACK = 8  # photos
+TRUSTED = 0.5  # of a photo: so much weight has what was foreseen against what was measured
+
+
+class Pace:
+    """What is to come takes as much more, or less, than foreseen as what has just been done.
+
+        left = foreseen(to come) (seconds gone + w) / (foreseen(done) + w),     w = TRUSTED foreseen(one photo)
+
+    over the last LOOKED_BACK photos, their waits for a turn included. Costs are in seconds as foreseen, so that the
+    quotient begins at 1.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._marks: deque[tuple[float, float]] = deque(maxlen=LOOKED_BACK + 1)  # (when, foreseen cost done by then)
+        self.restart()
+
+    def restart(self) -> None:
+        """A run begins; what the last one was held up by is not counted, how fast it was is forgotten."""
+        self._marks.clear()
+        self._marks.append((self._clock(), 0.0))
+
+    def begin(self) -> None:
+        """The first photo begins only now; no matter where one has ended."""
+        if len(self._marks) == 1:
+            self.restart()
+
+    def ended(self, cost: float) -> None:
+        """A photo of this foreseen cost has ended."""
+        _, done = self._marks[-1]
+        self._marks.append((self._clock(), done + cost))
+
+    def left(self, to_come: float, *, under_way: float = 0.0, photo: float = 1.0) -> float:
+        """Seconds for a cost `to_come`, the photo under way having had `under_way` of its cost done.
+
+        photo   the cost of one, about
+        """
+        (began, before), (_, done) = self._marks[0], self._marks[-1]
+        measured, gone, weight = done - before + under_way, self._clock() - began, TRUSTED * photo
+        return to_come * (gone + weight) / (measured + weight) if measured + weight > 0 else 0.0
+
+
+__all__ = ["Pace"]
