@@ -15,6 +15,7 @@ from restore_core import memory
 
 AUTO_ABOVE = 1_500_000  # pixels of the process's space above which tiles are used by themselves
 AUTO_TILE = 768
+BAND = 1 << 17  # pixels
 
 Profile = Callable[[int, int, bool, bool], Tensor]  # (size, overlap, first, last) -> weights along one side
 
@@ -105,11 +106,13 @@ def _covered(length: int, tile: int, overlap: int, multiple: int, profile: Profi
     return total
 
 
-def bands(height: int, rows: int, reach: int) -> Iterator[tuple[slice, slice, slice]]:
-    """A picture in bands of `rows`: (the band, the rows that it depends on, where it lies among those).
+def bands(height: int, width: int, reach: int, multiple: int = 1) -> Iterator[tuple[slice, slice, slice]]:
+    """A picture in bands of some rows: (the band, the rows that it depends on, where it lies among those).
 
     For what looks no further than `reach` rows up and down: done band by band it is the same, in little memory.
+    Bands begin at multiples of `multiple`, and hold about BAND pixels, but no fewer rows than `reach`.
     """
+    rows = -(-max(BAND // width, reach, 1) // multiple) * multiple
     for top in range(0, height, rows):
         bottom, above = min(top + rows, height), max(0, top - reach)
         yield slice(top, bottom), slice(above, min(bottom + reach, height)), slice(top - above, bottom - above)

@@ -51,7 +51,7 @@ def clean(cleaner: nn.Module, image: Tensor, scale: int, settings: Settings, gro
     enlarging = getattr(cleaner, "scale", 1)
     if enlarging > 1:
         return grow_to_short_side(resize(_run(cleaner, image, settings, enlarging, grow), wanted), SHORT_SIDE)
-    image = resize(image, wanted).clamp(0, 1)
+    image = image if image.shape[-2:] == wanted else resize(image, wanted).clamp_(0, 1)
     if hasattr(cleaner, "window"):
         image = grow_to_short_side(image, SHORT_SIDE)
     return grow_to_short_side(_run(cleaner, image, settings, 1, grow), SHORT_SIDE)

@@ -6,6 +6,8 @@
 
 DiffBIR's wavelet and AdaIN (section 4.1 of its code's pipeline) are the first two, against its first stage's picture.
 No paper of ResShift's, SR3's or IR-SDE's has such a step, so there it is off unless asked for.
+
+`recolour` does the same to a picture in its own place, band by band, for those that fill the memory.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from restore_core.settings import Option
+from restore_core.tiling import bands
+
+Fix = Callable[[Tensor, Tensor], Tensor]  # (image, reference) -> image
 
 GAPS = (1, 2, 4, 8, 16)
 LUMA = (0.299, 0.587, 0.114)
@@ -39,10 +44,16 @@ def wavelet(image: Tensor, reference: Tensor) -> Tensor:
 
 def statistics(image: Tensor, reference: Tensor) -> Tensor:
     """The reference's mean and deviation in every channel; variances have 1e-5 added."""
+    return _toned(image, reference)(image, reference)
+
+
+def _toned(image: Tensor, reference: Tensor) -> Fix:
+    """The same with the moments of these two for any part of them."""
     (var, mean), (var_there, mean_there) = (
         torch.var_mean(x, dim=(-2, -1), correction=1, keepdim=True) for x in (image, reference)
     )
-    return (image - mean) * ((var_there + 1e-5) / (var + 1e-5)).sqrt() + mean_there
+    gain = ((var_there + 1e-5) / (var + 1e-5)).sqrt()
+    return lambda part, _: (part - mean) * gain + mean_there
 
 
 def chroma(image: Tensor, reference: Tensor) -> Tensor:
@@ -56,12 +67,8 @@ def off(image: Tensor, reference: Tensor) -> Tensor:
     return image
 
 
-FIXES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "off": off,
-    "wavelet": wavelet,
-    "statistics": statistics,
-    "chroma": chroma,
-}
+FIXES: Mapping[str, Fix] = {"off": off, "wavelet": wavelet, "statistics": statistics, "chroma": chroma}
+_REACH = {"wavelet": sum(GAPS)}  # rows up and down that a pixel of the result depends on; of the others, its own
 COLOUR = Option(
     "colour", "Keep the input's colours", "off", choices=tuple(FIXES),
     help="wavelet: large areas. statistics: overall tone. chroma: every colour, new brightness only.",
@@ -71,3 +78,14 @@ COLOUR = Option(
 def keep_colours(image: Tensor, reference: Tensor, how: str) -> Tensor:
     """image with the reference's colours; both (1, 3, H, W), RGB in [0, 1], of one size."""
     return FIXES[how](image, reference).clamp(0, 1)
+
+
+def recolour(image: Tensor, reference: Tensor, how: str) -> Tensor:
+    """FIXES[how](image, reference), written over `image`: nothing else of its size is made."""
+    fix = _toned(image, reference) if how == "statistics" else FIXES[how]
+    reach, above = _REACH.get(how, 0), image[..., :0, :]
+    for band, seen, inner in bands(*image.shape[-2:], reach):
+        before = torch.cat([above, image[..., band.start : seen.stop, :]], dim=-2)  # `above` as it was
+        above = before[..., max(0, inner.stop - reach) : inner.stop, :]
+        image[..., band, :] = fix(before, reference[..., seen, :])[..., inner, :]
+    return image

@@ -9,13 +9,12 @@ Every stage goes in pieces by itself: encoder, control and U-Net (one state for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from restore_core import guidance
 from restore_core.devices import autocast
@@ -24,7 +23,7 @@ from restore_core.guidance import Coder, Guidance, flatness
 from restore_core.images import resize
 from restore_core.memory import Need
 from restore_core.methods.cleaning import Grow
-from restore_core.methods.colour import FIXES
+from restore_core.methods.colour import recolour
 from restore_core.methods.compact import to_signed
 from restore_core.methods.latent import preview
 from restore_core.methods.prompting import CONTEXT, classifier_free, growing
@@ -34,7 +33,7 @@ from restore_core.networks.stable_diffusion import Autoencoder, StableDiffusion,
 from restore_core.problem import Problem
 from restore_core.processes import VariancePreserving
 from restore_core.settings import Settings
-from restore_core.tiling import Pieces, windows
+from restore_core.tiling import Pieces, bands, windows
 
 MULTIPLE = 8  # latent pixels: three halvings in the U-Net
 OVERLAP = 16  # latent pixels shared by windows of the autoencoder
@@ -45,9 +44,9 @@ LARGEST = 128  # latent pixels of a window's side, twice the squares that the ne
 
 
 class Autoencoding:
-    """Pictures (1, 3, H, W) in [-1, 1] <-> latents, in windows that fit and share their norms.
+    """Pictures (1, 3, H, W), RGB in [0, 1] <-> latents, in windows that fit and share their norms.
 
-    Sides divide by 8 times the factor.
+    Sides divide by 8 times the factor. What a picture becomes on its way to the network, it becomes window by window.
     """
 
     def __init__(self, autoencoder: Autoencoder, settings: Settings, device: torch.device):
@@ -66,18 +65,18 @@ class Autoencoding:
 
         def network(_: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
             with autocast(picture.device, self.precision):
-                return self.network.encode(cond["picture"]).float()
+                return self.network.encode(to_signed(cond["picture"])).float()
 
         return _in_windows(self.encoder, network, place, {"picture": picture})
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
-        """The picture of a latent, about [-1, 1]."""
+        """The picture of a latent, about [0, 1]; whoever asked may write over it."""
         return _in_windows(self.decoder, lambda part, _: self._decode(part), z, {})
 
     def _decode(self, z: Tensor) -> Tensor:
         with autocast(z.device, self.precision):
-            return self.network.decode(z).float()
+            return self.network.decode(z).float() / 2 + 0.5
 
     def coder(self) -> Coder:
         """For guidance in pixels: the gradient of each window by itself, weighed as the windows are blended."""
@@ -104,17 +103,25 @@ Part = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
 
 def _in_windows(pieces: Pieces, network: Part, x: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
     """network(x, cond), whole where it fits; else twice in windows, the second time with the norms of all of them."""
-    norms = SharedNorms()
+    if not pieces.splits(x):
+        found = pieces(network, x, cond)
+        if not pieces.splits(x):  # else memory ran short on the way
+            return found
+        del found
+    norms, looking = SharedNorms(), Pieces(pieces.tile, pieces.overlap, pieces.multiple)
 
-    def under(mode: Callable[[], TorchFunctionMode]) -> Part:
-        def part(x: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
-            with mode():
-                return network(x, cond)
+    def look(part: Tensor, told: Mapping[str, Tensor]) -> Tensor:
+        with norms.measure():
+            network(part, told)
+        return part[:, :1]  # of the first pass the norms alone are wanted, and no picture is put together
 
-        return part
+    def run(part: Tensor, told: Mapping[str, Tensor]) -> Tensor:
+        with norms.apply():
+            return network(part, told)
 
-    found = pieces(under(norms.measure), x, cond)
-    return pieces(under(norms.apply), x, cond) if pieces.splits(x) else found
+    looking(look, x, cond)
+    pieces.tile = looking.tile
+    return pieces(run, x, cond)
 
 
 def read_prompts(text: TextEncoder, prompts: tuple[str, str], device: torch.device) -> Tensor:
@@ -159,7 +166,7 @@ def pose_latent(
     options, (height, width) = settings.options, clean.shape[-2:]
     coding = Autoencoding(base.autoencoder, settings, clean.device)
     grown = grow(clean, MULTIPLE * coding.factor)
-    target = coding.encode(to_signed(grown))
+    target = coding.encode(grown)
     weight = _text_weight(options)
     seen = preview(target, grown, autoencoder, (height, width))
 
@@ -168,8 +175,8 @@ def pose_latent(
         return base.unet(x, index, text, control(x, index, text, cond["c"], options["control"]))
 
     def decode(z: Tensor) -> Tensor:
-        picture = (coding.decode(z)[..., :height, :width] + 1) / 2
-        return resize(FIXES[options["colour"]](picture, clean), size).clamp(0, 1)  # clipped once, at the end
+        picture = recolour(coding.decode(z)[..., :height, :width], clean, options["colour"])
+        return resize(picture, size).clamp_(0, 1)  # clipped once, at the end
 
     return Problem(
         process=process,
@@ -177,9 +184,9 @@ def pose_latent(
         predicts=predicts,
         anchor=torch.zeros_like(target),
         cond={"c": _under_noise(target, process, options, condition_noise), CONTEXT: context},
-        encode=lambda image: coding.encode(to_signed(grow(resize(image, (height, width)), MULTIPLE * coding.factor))),
+        encode=lambda image: coding.encode(grow(resize(image, (height, width)), MULTIPLE * coding.factor)),
         decode=decode,
-        preview=lambda z: resize(seen(z), size).clamp(0, 1),
+        preview=lambda z: resize(seen(z), size).clamp_(0, 1),
         guess=target,
         from_guess=options["begin"] == "condition",
         guide=_guide(grown, target, coding, options),
@@ -215,7 +222,14 @@ def _guide(picture: Tensor, latent: Tensor, coding: Autoencoding, options: Mappi
             f"Guidance is to end at {stop:g} of the noise and to begin at {start:g}, and noise only falls, so it would "
             f"never act. Choose an end at or below the beginning."
         )
-    flat = flatness(picture)
+    flat = _flatness(picture, coding.factor)
     if options["guidance_space"] == "pixels":
-        return Guidance(to_signed(picture), flat, scale, start, stop, coder=coding.coder())
-    return Guidance(latent, F.interpolate(flat, size=latent.shape[-2:], mode="area"), scale, start, stop)
+        return Guidance(picture, torch.cat(list(flat), dim=-2), scale, start, stop, coder=coding.coder())
+    near = [F.avg_pool2d(band, coding.factor) for band in flat]
+    return Guidance(latent, torch.cat(near, dim=-2), scale, start, stop)
+
+
+def _flatness(picture: Tensor, factor: int) -> Iterator[Tensor]:
+    """guidance.flatness in bands; two latent pixels more are whole blocks of its Sobel gradients."""
+    for _, seen, inner in bands(*picture.shape[-2:], 2 * factor, 2 * factor):
+        yield flatness(picture[..., seen, :])[..., inner, :]

@@ -128,10 +128,11 @@ def _in_windows(
     side = {which: meta["tile"][which] + 2 * margin for which, margin in MARGINS.items()}
     coding.encoder.tile, coding.encoder.overlap = side["encoder"] // network.factor, 2 * MARGINS["encoder"] // 8
     coding.decoder.tile, coding.decoder.overlap = side["decoder"], 2 * MARGINS["decoder"]
-    found = coding.encode(inputs["x"]) / stable_diffusion.SCALE
+    found = coding.encode(inputs["x"] / 2 + 0.5) / stable_diffusion.SCALE
     assert (found - mean).abs().mean() < _distance(outputs["tiled_mean"], mean)
     every = meta.get("subsample", 1)
-    found, whole = (x[..., ::every, ::every] for x in (coding.decode(stable_diffusion.SCALE * inputs["z"]), decoded))
+    signed = coding.decode(stable_diffusion.SCALE * inputs["z"]) * 2 - 1
+    found, whole = (x[..., ::every, ::every] for x in (signed, decoded))
     assert (found - whole).abs().mean() < _distance(outputs["tiled_decoded"], whole)
 
 
