@@ -39,6 +39,7 @@ from restore_core.checkpoints import (
     match,
     reading,
     recognition,
+    rounding,
 )
 from restore_core.checkpoints.catalogue import CATALOGUE, Bring, Checkpoint, Hub, Shipped, Url
 from restore_core.commands import weights as weights_command
@@ -701,6 +702,37 @@ def test_a_file_is_converted_to_its_bare_state_dict(how: str, tmp_path: Path):
     for again in (source, target):
         with pytest.raises(CheckpointError, match=r"exists already|safetensors file already"):
             conversion.convert(again)
+
+
+def test_rounded_weights_are_off_by_half_a_step_of_their_channel(tmp_path: Path):
+    state = network().state_dict()
+    target = conversion.convert(saved(tmp_path / "net.pth", state), tmp_path / "small.safetensors", eight_bits=True)
+    assert target.stat().st_size < 0.4 * (tmp_path / "net.pth").stat().st_size
+    assert 2 * target.stat().st_size < (tmp_path / "net.pth").stat().st_size
+    found = reading.open_state(target)
+    assert found.keys() == state.keys()
+    for name, tensor in state.items():
+        large = tensor.ndim >= 2 and tensor.numel() >= rounding.FEWEST
+        if large:
+            off, half = (t.flatten(1).abs().amax(1) for t in (found[name] - tensor, tensor / 254))
+            assert 0 < off.max() and (off <= half * (1 + 1e-5)).all()
+        else:
+            assert torch.equal(found[name], tensor)
+
+
+def test_rounded_channels_of_zeros_and_integers_are_kept():
+    state = {"a.weight": torch.randn(8, 200), "b.weight": torch.randint(0, 9, (8, 200)), "c.bias": torch.randn(4000)}
+    state["a.weight"][3] = 0
+    back = rounding.restored(rounding.rounded(state), "x")
+    assert (back["a.weight"][3] == 0).all() and all(torch.equal(back[n], state[n]) for n in ("b.weight", "c.bias"))
+
+
+def test_eight_bits_without_scales_are_left_alone_and_false_scales_refused():
+    plain = {"a": torch.ones(4, 4, dtype=torch.int8), "b": torch.ones(3), "b.scale": torch.ones(3)}
+    assert rounding.restored(plain, "x").keys() == plain.keys()
+    for scale in (torch.ones(5), torch.ones(4, 1), torch.ones(4, dtype=torch.int64)):
+        with pytest.raises(CheckpointError, match=r"net\.safetensors: 'a' is rounded to 8 bits"):
+            rounding.restored({"a": plain["a"], "a.scale": scale}, "net.safetensors")
 
 
 def test_a_converted_file_takes_the_place_of_the_pickle():

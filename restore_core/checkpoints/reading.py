@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from restore_core.checkpoints.rounding import restored
 from restore_core.checkpoints.stand_ins import instead_of
 from restore_core.checkpoints.wrappers import peel
 from restore_core.errors import CheckpointError
@@ -46,10 +47,12 @@ _FOREIGN = (  # offset, signature, what it is, what to do
 def open_state(path: Path, inside: Sequence[str] = (), *, whole: bool = False) -> dict[str, Tensor]:
     """The tensors of a safetensors or PyTorch file, on the CPU, wrappers peeled; read from the disk when touched.
 
+    What was rounded to 8 bits (checkpoints/rounding.py) comes as float32.
+
     inside   keys down to the state dict, where they cannot be guessed
     whole    its checksum was compared, so its parts need not be
     """
-    return _sound(path, peel(_read(path, whole), path.name, inside))
+    return restored(_sound(path, peel(_read(path, whole), path.name, inside)), path.name)
 
 
 def format_of(path: Path) -> str:

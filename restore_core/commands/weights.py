@@ -47,6 +47,7 @@ def add_parser(commands: Any) -> None:
     p = _verb(verbs, "convert", "write a file as safetensors, beside it", _convert)
     p.add_argument("file", type=Path, metavar="FILE")
     p.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to; default: the same name")
+    p.add_argument("--eight-bits", action="store_true", help="rounded: a quarter of float32's size")
     p = _verb(verbs, "remove", "delete a fetched file, an unfinished download too", _remove)
     p.add_argument("key", metavar="KEY")
 
@@ -192,7 +193,7 @@ def _belongs(records: tuple[Checkpoint, ...], published: bool) -> str:
 
 
 def _convert(asked: argparse.Namespace) -> Report:
-    target = conversion.convert(asked.file, asked.output)
+    target = conversion.convert(asked.file, asked.output, eight_bits=asked.eight_bits)
     return {"source": str(asked.file), "file": str(target), "size": target.stat().st_size}, str(target)
 
 
