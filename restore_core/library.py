@@ -18,6 +18,7 @@ from restore_core.methods import EVERY, Card, Method
 from restore_core.settings import Settings
 
 TINY = 128  # pixels of the result's side at which a network is timed
+SLOW = 1.0  # seconds of a first run beside which plans and tables are nothing
 
 
 def card(key: str) -> Card:
@@ -82,11 +83,13 @@ class Library:
         scale, fixed = method.variant.scale, method.variant.fixed
         side = max(16, TINY // scale)
         image = torch.full((1, method.variant.channels, side, side), 0.5, device=self.device)
-        for steps in (1, 2):  # the first run makes plans and tables, and does not count
+        for steps in (1, 2):  # the first run makes plans and tables, and does not count where these may weigh
             small = card(settings.method).settings(
                 settings.variant, samples=1, precision=settings.precision, steps=None if "steps" in fixed else steps
             )
             found = _time(method, image, small)
+            if sum(found) > SLOW:
+                break
         pixels = (side * scale) ** 2
         return found[0] / pixels, found[1] / pixels
 
@@ -94,7 +97,7 @@ class Library:
 def _time(method: Method, image: torch.Tensor, settings: Settings) -> tuple[float, float]:
     """(seconds before the first and after the last network call, seconds a call) of one run."""
     began = time.perf_counter()
-    problem = method.pose(image, settings)
+    problem = method.rehearse(image, settings)
     frames = list(restore(problem, settings))
     ended = time.perf_counter()
     sampled = frames[-2].seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from benchmarks import fit_preview
 from benchmarks.diffbir_models import FULL, TINY, Networks, build
 from benchmarks.peak import peak_bytes
+from restore_core import library
 from restore_core.checkpoints import catalogue
 from restore_core.engine import Noise, finish, restore, times_of
 from restore_core.errors import CheckpointError, ImageError, SettingsError
@@ -216,6 +218,27 @@ def test_guidance_in_both_spaces_draws_to_the_first_stage(networks):
             near = (z - problem.guess) if space == "latent" else (picture[..., :128, :128] - reference)
             ends.append(near.square().mean().item())
         assert ends == sorted(ends, reverse=True) and ends[-1] < ends[0]
+
+
+@pytest.mark.parametrize("key", ["v2-1-sr4", "v2-sr4", "v2-photo"])
+def test_an_estimate_is_made_of_small_pictures_and_few_calls(networks, monkeypatch, key):
+    """512 x 512 pixels, which a run takes at least, are minutes on a processor at the published sizes."""
+    monkeypatch.setattr(cleaning, "SHORT_SIDE", 512)
+    for slow, steps in ((0.0, 1), (1e9, 1 + 2)):
+        monkeypatch.setattr(library, "SLOW", slow)
+        ours = method(networks, key)
+        unet, cleaner = Watched(networks.base.unet), Watched(ours.modules["cleaner"])
+        for name in ("scale", "window"):
+            if hasattr(cleaner.network, name):
+                setattr(cleaner, name, getattr(cleaner.network, name))
+        watched = SimpleNamespace(unet=unet, autoencoder=networks.base.autoencoder, text=networks.base.text)
+        ours.modules = {**ours.modules, "network": watched, "cleaner": cleaner}
+        shelf = Library("cpu")
+        monkeypatch.setattr(shelf, "method", lambda *_, ours=ours: ours)
+        before, each = shelf.rate(CARD.settings(key, precision="float32"))
+        assert before > 0 and each > 0
+        assert [tuple(args[0].shape[-2:]) for args in unet.calls] == [(16, 16)] * steps
+        assert max(args[0].shape[-1] for args in cleaner.calls) <= 128
 
 
 def test_guidance_that_could_never_act_is_refused(networks):

@@ -199,3 +199,7 @@ class Method(ABC):
 
         Variants of 4 channels take RGB and alpha, and fill what is transparent.
         """
+
+    def rehearse(self, image: Tensor, settings: Settings) -> Problem:
+        """A problem to be timed for an estimate: its cost a pixel is a photo's, however small the image."""
+        return self.pose(image, settings)

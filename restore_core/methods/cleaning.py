@@ -40,21 +40,30 @@ def grow_to_short_side(image: Tensor, side: int) -> Tensor:
 
 
 @torch.no_grad()
-def clean(cleaner: nn.Module, image: Tensor, scale: int, settings: Settings, grow: Grow = pad_to_multiple) -> Tensor:
+def clean(
+    cleaner: nn.Module,
+    image: Tensor,
+    scale: int,
+    settings: Settings,
+    grow: Grow = pad_to_multiple,
+    short_side: int | None = None,
+) -> Tensor:
     """image (1, 3, h, w) RGB in [0, 1] -> the first restoration, at `scale` times the size or 512 px.
 
     It may leave [0, 1] a little, as what the diffusion stage was trained with did.
 
-    grow   how sides that do not divide by 64 are filled: by reflection, where the published code darkens the rim
+    grow         how sides that do not divide by 64 are filled: by reflection, where the published code darkens the rim
+    short_side   of what comes out, at least; None: SHORT_SIDE
     """
+    short_side = SHORT_SIDE if short_side is None else short_side
     wanted = tuple(length * scale for length in image.shape[-2:])
     enlarging = getattr(cleaner, "scale", 1)
     if enlarging > 1:
-        return grow_to_short_side(resize(_run(cleaner, image, settings, enlarging, grow), wanted), SHORT_SIDE)
+        return grow_to_short_side(resize(_run(cleaner, image, settings, enlarging, grow), wanted), short_side)
     image = image if image.shape[-2:] == wanted else resize(image, wanted).clamp_(0, 1)
     if hasattr(cleaner, "window"):
-        image = grow_to_short_side(image, SHORT_SIDE)
-    return grow_to_short_side(_run(cleaner, image, settings, 1, grow), SHORT_SIDE)
+        image = grow_to_short_side(image, short_side)
+    return grow_to_short_side(_run(cleaner, image, settings, 1, grow), short_side)
 
 
 def _run(cleaner: nn.Module, image: Tensor, settings: Settings, scale: int, grow: Grow) -> Tensor:
