@@ -11,7 +11,7 @@ import torch
 from restore_core.degradations import DEGRADATIONS, TASKS, Chain, Step
 from restore_core.degradations import realworld as rw
 from restore_core.degradations import soft_jpeg as coder
-from restore_core.degradations.ageing import dust, fade, scratches
+from restore_core.degradations.ageing import dust, fade, pale, scratches, unfaded
 from restore_core.degradations.blur import blur, defocus_kernel, gaussian_kernel, trajectory_kernel
 from restore_core.degradations.compression import jpeg
 from restore_core.degradations.kernels import mixed_kernel, sinc_kernel
@@ -174,6 +174,23 @@ def test_years(picture: torch.Tensor):
         few, many = (((marks(flat, n, seeded(3)) - flat).abs() > 0.05).float().mean() for n in (2.0, 8.0))
         assert 0 < few < many < 0.4
         assert torch.equal(marks(flat, 0.0, seeded()), flat)
+
+
+def test_fading_is_undone_where_its_numbers_are_known(picture: torch.Tensor):
+    old = fade(picture, 0.7, yellow=0.6, colourless=0.3)
+    assert torch.allclose(unfaded(old, 0.7, yellow=0.6), pale(picture, 0.3), atol=1e-5)
+
+
+@pytest.mark.parametrize("key", TASKS)
+def test_a_lesson_is_the_clean_picture_and_what_is_seen_of_it(key: str, picture: torch.Tensor):
+    task = TASKS[key]
+    found, given = task.lesson(picture, task.standard, seeded(2))
+    damaged = task(picture, task.standard, seeded(2))
+    if key == "old":
+        assert torch.allclose(found, pale(picture, 0.4)) and given.std() > 1.1 * damaged.std()
+        assert (given - found).square().mean() < 0.3 * (damaged - picture).square().mean()
+    else:
+        assert torch.equal(found, picture) and torch.equal(given, damaged)
 
 
 # every operator

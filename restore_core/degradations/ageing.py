@@ -22,11 +22,23 @@ def fade(image: Tensor, amount: float, *, yellow: float = 0.0, colourless: float
 
     x <- x + colourless (grey(x) - x);  x <- 0.28 amount + (1 - 0.45 amount) x;  x <- x ((1 - yellow) + yellow paper)
     """
+    return (0.28 * amount + (1 - 0.45 * amount) * pale(image, colourless)) * _paper(image, yellow)
+
+
+def unfaded(image: Tensor, amount: float, *, yellow: float = 0.0) -> Tensor:
+    """What a print had on it before `fade` of the same numbers, but for paled colours; clipped to [0, 1]."""
+    return ((image / _paper(image, yellow) - 0.28 * amount) / (1 - 0.45 * amount)).clamp(0, 1)
+
+
+def pale(image: Tensor, colourless: float) -> Tensor:
+    """x + colourless (grey(x) - x)."""
     grey = (image * image.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
-    image = image + colourless * (grey - image)
-    image = 0.28 * amount + (1 - 0.45 * amount) * image
-    paper = image.new_tensor(PAPER)[:, None, None]
-    return image * (1 + yellow * (paper / max(PAPER) - 1))
+    return image + colourless * (grey - image)
+
+
+def _paper(like: Tensor, yellow: float) -> Tensor:
+    """What is left of white, (3, 1, 1)."""
+    return 1 + yellow * (like.new_tensor(PAPER)[:, None, None] / max(PAPER) - 1)
 
 
 def scratches(image: Tensor, number: float, generator: torch.Generator, *, light: float = 0.75) -> Tensor:

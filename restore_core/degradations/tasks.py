@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from restore_core.degradations.ageing import dust, fade, scratches
+from restore_core.degradations.ageing import dust, fade, pale, scratches, unfaded
 from restore_core.degradations.blur import (
     blur,
     defocus_kernel,
@@ -29,6 +29,11 @@ from restore_core.images import resize, to_8bit
 
 Parameters = Mapping[str, float]
 Damage = Callable[[Tensor, Parameters, torch.Generator], Tensor]
+Share = Callable[[Tensor, Tensor, Parameters], tuple[Tensor, Tensor]]
+
+
+def _all_of_it(clean: Tensor, damaged: Tensor, parameters: Parameters) -> tuple[Tensor, Tensor]:
+    return clean, damaged
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class Task:
     damage     (clean, parameters, generator) -> damaged, H/scale x W/scale
     standard   the parameters at which results are measured
     spectra    whether the damage differs so much from picture to picture that networks are told its spectrum
+    share      (clean, damaged, parameters) -> (what networks are to find, what they are given), where a part of the
+               damage is undone before them
     """
 
     key: str
@@ -53,6 +60,7 @@ class Task:
     damage: Damage
     standard: Parameters
     spectra: bool = False
+    share: Share = _all_of_it
 
     def __call__(self, clean: Tensor, parameters: Parameters, generator: torch.Generator) -> Tensor:
         """The damaged picture, 8-bit values in [0, 1]."""
@@ -63,6 +71,10 @@ class Task:
                 f"It knows: {', '.join(self.standard) or 'none'}."
             )
         return to_8bit(self.damage(clean, {**self.standard, **parameters}, generator))
+
+    def lesson(self, clean: Tensor, parameters: Parameters, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(what networks are to find, what they are given), for training them."""
+        return self.share(clean, self(clean, parameters, generator), {**self.standard, **parameters})
 
 
 def uniform(generator: torch.Generator, low: float, high: float) -> float:
@@ -231,6 +243,12 @@ def _old(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> T
     return jpeg(clean, p["quality"]) if p["quality"] > 0 else clean
 
 
+def _marks_alone(clean: Tensor, damaged: Tensor, parameters: Parameters) -> tuple[Tensor, Tensor]:
+    """Levels are drawn apart before the networks (levels.py), and how colours paled nobody can tell."""
+    given = unfaded(damaged, parameters["fading"], yellow=parameters["yellow"])
+    return pale(clean, parameters["colourless"]), given
+
+
 # "not sure": the order of Real-ESRGAN's two stages, milder, at one size. 0: that step is left out
 
 STAGE = {"sigma": 0.9, "ratio": 1.0, "angle": 0.0, "factor": 1.4, "noise": 4.0, "iso": 1600.0, "quality": 70.0}
@@ -286,7 +304,7 @@ _TASKS = (
     Task("jpeg", "Blocky (JPEG)", "JPEG blocks", 1, 8, _draw_jpeg, _jpeg, JPEG),
     Task("rain", "Rainy", "rain", 1, 16, _draw_rain, _rain, RAIN),
     Task("haze", "Hazy", "haze", 1, 0, _draw_haze, _haze, HAZE),
-    Task("old", "Old print", "old prints", 1, 8, _draw_old, _old, OLD),
+    Task("old", "Old print", "old prints", 1, 8, _draw_old, _old, OLD, share=_marks_alone),
     Task("blind", "Bit of everything", "several faults at once", 1, 16, _draw_blind, _blind, BLIND),
 )
 TASKS: Mapping[str, Task] = {task.key: task for task in _TASKS}

@@ -104,7 +104,7 @@ class Crops:
         if _integer(generator, 2):
             crop = max(crop, self._candidate(generator), key=lambda c: float(c[::2, ::2, 1].std()))
         clean = to_tensor(np.rot90(crop[:, :: 1 - 2 * _integer(generator, 2)], _integer(generator, 4)))
-        degraded = self.task(clean, self.task.draw(generator), generator)
+        clean, degraded = self.task.lesson(clean, self.task.draw(generator), generator)
         m = self.task.margin
         inner = slice(m, m + self.size)
         degraded = resize(degraded, clean.shape[-2:]).clamp(0, 1)

@@ -185,7 +185,8 @@ def validate(recipe: Recipe, model: nn.Module, pictures: list[Tensor], seed: int
     device = next(model.parameters()).device
     for clean in pictures:
         generator = torch.Generator().manual_seed(seed)
-        y = resize(task(clean, task.standard, generator), clean.shape[-2:]).clamp(0, 1)
+        clean, y = task.lesson(clean, task.standard, generator)
+        y = resize(y, clean.shape[-2:]).clamp(0, 1)
         result = (recipe.restore(model, (y * 2 - 1).to(device)).cpu() + 1) / 2
         scores.append([-10 * (p.clamp(0, 1) - clean).square().mean().log10().item() for p in (result, y)])
     mean = torch.tensor(scores).mean(dim=0)
