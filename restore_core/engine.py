@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from restore_core.bands import Pointwise, by_bands
 from restore_core.devices import autocast
 from restore_core.errors import Cancelled, SettingsError
+from restore_core.images import shrink_to
 from restore_core.problem import Problem
 from restore_core.processes import Prediction
 from restore_core.samplers import SAMPLERS, Draw, Sampler, Step, time_grid
@@ -38,8 +41,10 @@ class Noise:
         while len(self._generators) < len(like):
             seed = self.seed + len(self._generators)
             self._generators.append(torch.Generator().manual_seed(seed))
-        draws = [torch.randn(like.shape[1:], generator=g) for g in self._generators[: len(like)]]
-        return torch.stack(draws).to(device=like.device, dtype=like.dtype)
+        z = torch.empty(like.shape, pin_memory=like.device.type == "cuda")
+        for picture, generator in zip(z, self._generators, strict=False):
+            picture.normal_(generator=generator)
+        return z.to(device=like.device, dtype=like.dtype, non_blocking=True)
 
 
 class RunningMean:
@@ -56,10 +61,16 @@ class RunningMean:
         if self._mean is None:
             self._mean = image  # kept, not copied: most runs have one sample
             return
-        away = image - self._mean
-        self._mean = self._mean + away / self.count
-        added = away.mul_(image - self._mean)
-        self._squares = added if self._squares is None else self._squares.add_(added)
+        before, n = self._mean, self.count
+        self._mean = by_bands(lambda new, mean: mean + (new - mean) / n, image, before)
+        added = (image, before, self._mean)
+        if self._squares is None:
+            self._squares = by_bands(lambda new, before, mean: (new - before) * (new - mean), *added)
+            return
+        self._squares = by_bands(
+            lambda sum, new, before, mean: sum + (new - before) * (new - mean),
+            self._squares, *added, onto=self._squares,
+        )  # fmt: skip
 
     @property
     def mean(self) -> Tensor:
@@ -71,7 +82,9 @@ class RunningMean:
     @property
     def spread(self) -> Tensor | None:
         """Deviation per pixel and channel (n - 1 in the denominator); None before the second picture."""
-        return (self._squares / (self.count - 1)).sqrt_() if self._squares is not None else None
+        if self._squares is None:
+            return None
+        return by_bands(lambda squares: (squares / (self.count - 1)).sqrt(), self._squares)
 
 
 @dataclass(frozen=True)
@@ -122,6 +135,13 @@ class Frame:
         """Deviation of the samples per pixel; None where there were fewer than two."""
         return self.average.spread if self.average is not None else None
 
+    def small(self, shown: Literal["image", "estimate"], longest_side: int) -> Tensor:
+        """`image` or `estimate` shrunk on its device, without making the large one where it need not be made."""
+        x = self.step.x if shown == "image" else self.step.prediction.x0
+        if self.decoded is None and self.problem.preview is None and isinstance(self.problem.decode, Pointwise):
+            return shrink_to(x, longest_side, self.problem.decode)
+        return shrink_to(getattr(self, shown), longest_side)
+
     def _show(self, x: Tensor) -> Tensor:
         if self.decoded is not None:
             return self.decoded
@@ -147,7 +167,7 @@ class _Caller:
     def __call__(self, x: Tensor, t: Tensor) -> Prediction:
         raw = self._raw(x, t)
         self.calls += 1
-        return self.problem.read(x, t, raw)
+        return self.problem.read(x, t, raw, spare=self.pieces.splits(x))
 
     def _raw(self, x: Tensor, t: Tensor) -> Tensor:
         return self.pieces(lambda part, cond: self._one(part, t, cond), x, self.problem.cond)
@@ -205,8 +225,11 @@ def restore(
     index = 0
     for sample in range(settings.samples):
         draw = noise or Noise(settings.seed + sample)
-        x = start_of(problem, settings, times[0], draw)
-        for step in sampler.run(problem.process, denoise, x, problem.anchor, times, draw, **options):
+        steps = sampler.run(
+            problem.process, denoise, start_of(problem, settings, times[0], draw), problem.anchor, times, draw,
+            **options,
+        )  # fmt: skip
+        for step in steps:
             decoded = problem.decode(step.x) if step.t.item() == 0 else None
             if decoded is not None:
                 average.add(decoded)
@@ -215,13 +238,13 @@ def restore(
                 step, index, total, seconds, denoise.calls, problem, sample, settings.samples, average, decoded
             )
             index += 1
+            del step, decoded  # whole pictures, of which the next step needs none
 
 
 def finish(frames: Iterator[Frame]) -> Frame:
     """Run to the end and return the last frame."""
-    last = None
     for frame in frames:
-        last = frame
-    if last is None:
-        raise SettingsError("The run had no step, so there is no result. Choose at least one step.")
-    return last
+        if frame.done:
+            return frame
+        del frame  # before the next is made
+    raise SettingsError("The run had no step, so there is no result. Choose at least one step.")

@@ -8,6 +8,7 @@ pictures come as sRGB, through their profile when they have one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from restore_core.bands import LARGE, by_bands
 from restore_core.decoding import Header, Source, opened
 from restore_core.errors import ImageError
 from restore_core.refusals import READABLE as READABLE
@@ -96,18 +98,36 @@ def to_8bit(image: Tensor) -> Tensor:
 
 def to_uint8(image: Tensor) -> np.ndarray:
     """(1, C, H, W) or (C, H, W) in [0, 1] -> (H, W, C) uint8; clipped, rounded, NaN becomes 0."""
-    pixels = image.detach().float().nan_to_num(0.0).clamp(0, 1).mul(255).round().to(torch.uint8)
-    return np.ascontiguousarray(pixels.reshape(pixels.shape[-3:]).permute(1, 2, 0).cpu().numpy())
+    return as_bytes(image).cpu().numpy()
 
 
-def shrink_to(image: Tensor, longest_side: int) -> Tensor:
-    """For previews: each pixel the mean of those it covers, sides in proportion. Never enlarges."""
+@torch.no_grad()
+def as_bytes(image: Tensor) -> Tensor:
+    """The same as a tensor, where the picture is."""
+    pixels = by_bands(_eight_bits, image.reshape(1, *image.shape[-3:]))
+    return pixels[0].permute(1, 2, 0).contiguous()
+
+
+def _eight_bits(image: Tensor) -> Tensor:
+    return image.float().nan_to_num(0.0).clamp(0, 1).mul(255).round().to(torch.uint8)
+
+
+def shrink_to(image: Tensor, longest_side: int, decode: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    """For previews: each pixel the mean of those it covers, sides in proportion. Never enlarges.
+
+    decode   done first, pixel by pixel, of as many rows at a time as a row of the small picture needs
+    """
     height, width = image.shape[-2:]
     longest = max(height, width)
+    if decode is not None and image.numel() < LARGE:
+        image, decode = decode(image), None
     if longest <= longest_side:
-        return image
+        return image if decode is None else decode(image)
     size = tuple(max(1, round(side * longest_side / longest)) for side in (height, width))
-    return F.interpolate(image, size=size, mode="area")
+    if decode is None:
+        return F.interpolate(image, size=size, mode="area")
+    rows = (image[..., height * k // size[0] : -(-height * (k + 1) // size[0]), :] for k in range(size[0]))
+    return torch.cat([F.interpolate(decode(part), size=(1, size[1]), mode="area") for part in rows], dim=-2)
 
 
 def reduction(size: tuple[int, int], max_pixels: int = COMFORTABLE_PIXELS) -> float:

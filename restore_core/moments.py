@@ -12,7 +12,7 @@ from torch import Tensor
 
 from restore_core.engine import Frame, times_of
 from restore_core.export import beside, encode_jpeg
-from restore_core.images import shrink_to, to_uint8
+from restore_core.images import as_bytes, shrink_to
 from restore_core.processes import Process
 from restore_core.settings import Settings
 
@@ -60,7 +60,10 @@ def chosen_frames(first: Frame, settings: Settings, count: int) -> frozenset[int
 
 
 class Recorder:
-    """Keeps the chosen moments of a run as small pictures: enough for a film and a report."""
+    """Keeps the chosen moments of a run as small pictures: enough for a film and a report.
+
+    They stay on the run's device until the film is asked for, so that watching makes nobody wait.
+    """
 
     def __init__(self, settings: Settings, *, frames: int = FRAMES, side: int = SIDE):
         self.settings, self.frames, self.side = settings, frames, side
@@ -72,23 +75,21 @@ class Recorder:
         if self._chosen is None:
             self._chosen = chosen_frames(frame, self.settings, self.frames)
         if frame.index in self._chosen or frame.done:
-            pictures = {"noisy": self._small(frame.image), "guess": self._small(frame.estimate)}
+            shown = {"noisy": frame.small("image", self.side), "guess": frame.small("estimate", self.side)}
+            pictures = {name: as_bytes(picture) for name, picture in shown.items()}
             self._kept.append(pictures | {"caption": caption(frame)})
         if frame.done and frame.samples > 1:
-            self._kept[-1]["guess"] = self._small(frame.result)  # the mean is what was asked for
+            self._kept[-1]["guess"] = as_bytes(shrink_to(frame.result, self.side))  # the mean was asked for
 
     def film(self, shown: Sequence[str] = ("noisy", "guess")) -> list[np.ndarray]:
         """Frames (H, W, 3) uint8, the pictures named in `shown` side by side."""
-        return [beside([kept[name] for name in shown]) for kept in self._kept]
+        return [beside([kept[name].cpu().numpy() for name in shown]) for kept in self._kept]
 
     def moments(self, count: int = MOMENTS) -> list[tuple[bytes, str]]:
         """At most `count` of them, noisy beside guess, as JPEG with their captions."""
         chosen = spread_evenly(range(len(self._kept)), count)
         film = self.film()
         return [(encode_jpeg(film[k], 82), self._kept[k]["caption"]) for k in chosen]
-
-    def _small(self, image: Tensor) -> np.ndarray:
-        return to_uint8(shrink_to(image.cpu(), self.side))
 
 
 __all__ = ["Recorder", "caption", "chosen_frames", "noise_share", "spread_evenly"]

@@ -8,6 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from restore_core.bands import by_bands
 from restore_core.processes import Prediction, Process
 
 Network = Callable[[Tensor, Tensor, Mapping[str, Tensor]], Tensor]
@@ -24,7 +25,8 @@ class Problem:
     cond        what else the network sees; 4-d entries of the anchor's height and width, or whole multiples, are
                 cropped along with a tile
     encode      RGB in [0, 1] -> process space;   decode: process space -> RGB in [0, 1], cropped to the true size
-    preview     a cheaper decode for frames on the way; None: decode
+    preview     a cheaper decode for frames on the way; None: decode. A bands.Pointwise decode shows large pictures
+                without making them
     guess       a first x0 in the process's space, for runs that start from a noised guess
     from_guess  whether a run at full strength starts there too (mean a_T guess + b_T y instead of the prior's)
     clip        limit of |x0|; eps is derived again after clipping
@@ -56,8 +58,11 @@ class Problem:
         """The network's guess at (x, t), clipped."""
         return self.read(x, t, self.network(x, t, self.cond))
 
-    def read(self, x: Tensor, t: Tensor, raw: Tensor) -> Prediction:
-        """A raw output as a Prediction: |x0| <= clip, guided, and eps derived again from what became of the guess."""
+    def read(self, x: Tensor, t: Tensor, raw: Tensor, *, spare: bool = False) -> Prediction:
+        """A raw output as a Prediction: |x0| <= clip, guided, and eps derived again from what became of the guess.
+
+        spare   whether `raw` may be written over, which saves a large picture
+        """
         if self.predicts == "x0":
             x0 = raw
         else:
@@ -65,8 +70,10 @@ class Problem:
             p = convert[self.predicts](x, self.anchor, t, raw)
             if self.clip is None and self.guide is None:
                 return p
-            x0 = p.x0
-        x0 = x0 if self.clip is None else x0.clamp(-self.clip, self.clip)
+            x0, spare = p.x0, True
+            del p
+        if self.clip is not None:
+            x0 = by_bands(lambda part: part.clamp(-self.clip, self.clip), x0, onto=x0 if spare else None)
         if self.guide is not None:
             x0 = self.guide(x0, t.item() / self.process.steps)
         return self.process.from_x0(x, self.anchor, t, x0)

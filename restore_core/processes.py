@@ -21,6 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from restore_core.bands import by_bands
 from restore_core.errors import SettingsError
 from restore_core.schedules import BETA_SCHEDULES, beta_schedule, theta_schedule, zero_terminal
 
@@ -130,7 +131,7 @@ class Process(ABC):
     def posterior_mean(self, x: Tensor, y: Tensor, t_next: Tensor, t: Tensor, x0: Tensor) -> Tensor:
         """Mean of q(x_next | x_t, x_0): a' x0 + b' y + rho (x - a x0 - b y), rho = gain s'^2/s^2. DDPM eq. 7."""
         keep, on_x0 = (_fit(c, x) for c in self._posterior_weights(t_next, t))
-        return y + keep * (x - y) + on_x0 * (x0 - y)
+        return by_bands(lambda x, y, x0: y + keep * (x - y) + on_x0 * (x0 - y), x, y, x0)
 
     def _posterior_weights(self, t_next: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """(rho, a' - rho a): the posterior mean's weights on x - y and on x0 - y."""
@@ -158,33 +159,41 @@ class Process(ABC):
         """
         k, da, g2 = self.rates(t_next, t)
         s = self.marginal(t).s
-        on_eps = _fit(k * s - (1 + eta**2) * g2 / (2 * s), x)
-        return x + _fit(da, x) * (prediction.x0 - y) + on_eps * prediction.eps
+        on_x0, on_eps = _fit(da, x), _fit(k * s - (1 + eta**2) * g2 / (2 * s), x)
+        return by_bands(
+            lambda x, x0, y, eps: x + on_x0 * (x0 - y) + on_eps * eps, x, prediction.x0, y, prediction.eps
+        )
 
     def mean(self, x0: Tensor, y: Tensor, t: Tensor) -> Tensor:
         """a x0 + b y."""
         a, b, _ = self._fitting(t, x0)
-        return a * x0 + b * y
+        return by_bands(lambda x0, y: a * x0 + b * y, x0, y)
 
     def diffuse(self, x0: Tensor, y: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         """a x0 + b y + s eps: the state at t of a known clean picture."""
         a, b, s = self._fitting(t, x0)
-        return a * x0 + b * y + s * eps
+        return by_bands(lambda x0, y, eps: a * x0 + b * y + s * eps, x0, y, eps)
 
     def prior(self, y: Tensor, eps: Tensor) -> Tensor:
         """x_T as the published samplers draw it: y + s_T eps, the mean exactly at the anchor."""
-        return y + self._fitting(torch.tensor(float(self.steps)), y).s * eps
+        s = self._fitting(torch.tensor(float(self.steps)), y).s
+        return by_bands(lambda y, eps: y + s * eps, y, eps)
 
     def from_x0(self, x: Tensor, y: Tensor, t: Tensor, x0: Tensor) -> Prediction:
         """eps = (x - a x0 - b y)/s; zero where s = 0, for there is no noise to speak of."""
         a, b, s = self._fitting(t, x)
-        return Prediction(x0, (x - a * x0 - b * y) * torch.where(s > 0, 1 / s, 0.0))
+        inverse = torch.where(s > 0, 1 / s, 0.0)
+        return Prediction(x0, by_bands(lambda x, x0, y: (x - a * x0 - b * y) * inverse, x, x0, y))
 
     def from_eps(self, x: Tensor, y: Tensor, t: Tensor, eps: Tensor) -> Prediction:
         """x0 = (x - b y - s eps)/a. Where a = 0 the state tells nothing of x0, and the guess is the anchor."""
         a, b, s = self._fitting(t, x)
-        known = (a > 0).to(x.dtype)
-        return Prediction((x - b * y - s * eps) / torch.where(a > 0, a, 1.0) * known + (1 - known) * y, eps)
+        known, divisor = (a > 0).to(x.dtype), torch.where(a > 0, a, 1.0)
+
+        def x0(x: Tensor, y: Tensor, eps: Tensor) -> Tensor:
+            return (x - b * y - s * eps) / divisor * known + (1 - known) * y
+
+        return Prediction(by_bands(x0, x, y, eps), eps)
 
     def from_residual(self, x: Tensor, y: Tensor, t: Tensor, residual: Tensor) -> Prediction:
         """x0 = y - residual: ResShift's networks may be told to find what was added to the clean picture."""
@@ -210,8 +219,9 @@ class Process(ABC):
         Salimans and Ho 2022, section 4; for variance preserving processes n = 1. Sound at a = 0 and at s = 0.
         """
         a, _, s = self._fitting(t, x)
-        n, w = a**2 + s**2, x - y
-        return Prediction(y + (a * w - s * v) / n, (s * w + a * v) / n)
+        n = a**2 + s**2
+        x0 = by_bands(lambda x, y, v: y + (a * (x - y) - s * v) / n, x, y, v)
+        return Prediction(x0, by_bands(lambda x, y, v: (s * (x - y) + a * v) / n, x, y, v))
 
     def score(self, t: Tensor, prediction: Prediction) -> Tensor:
         """grad log p(x_t) = -eps/s; only for t > 0."""
@@ -288,7 +298,7 @@ class VariancePreserving(Process):
 
     def prior(self, y: Tensor, eps: Tensor) -> Tensor:
         """x_T = y + eps: unit variance, whatever s_T is."""
-        return y + eps
+        return by_bands(torch.add, y, eps)
 
 
 class ResidualShifting(Process):
@@ -372,7 +382,7 @@ class MeanReverting(Process):
 
     def prior(self, y: Tensor, eps: Tensor) -> Tensor:
         """x_T = y + lambda eps, the stationary law."""
-        return y + self.scale * eps
+        return by_bands(lambda y, eps: y + self.scale * eps, y, eps)
 
 
 class Denoising(MeanReverting):

@@ -58,11 +58,13 @@ def _restore(asked: argparse.Namespace) -> int:
     folders = [FrameFolder(asked.frames / kind) for kind in ("x_t", "guess")] if asked.frames else []
     recorder = Recorder(work.settings) if asked.film or asked.report else None
     last: Frame | None = None
-    for last in _with_bar(job.run(work, library)):
+    for frame in _with_bar(job.run(work, library)):
         for folder, picture in zip(folders, ("image", "estimate"), strict=False):
-            folder.add(last.index, getattr(last, picture))
+            folder.add(frame.index, getattr(frame, picture))
         if recorder is not None:
-            recorder.take(last)
+            recorder.take(frame)
+        last = frame if frame.done else None
+        del frame  # whole pictures, before the next are made
     assert last is not None
     record = work.record(library, last)
     notes = list(export.save(last.result, output, like=work.like, settings=record))
@@ -137,6 +139,7 @@ def _with_bar(frames: Iterator[Frame]) -> Iterator[Frame]:
             bar.total = frame.total
             bar.update(frame.index + 1 - bar.n)
             yield frame
+            del frame
 
 
 __all__ = ["add_parser"]

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from restore_core.bands import by_bands
 from restore_core.decoding import quiet
 from restore_core.errors import ImageError
 from restore_core.export.metadata import SETTINGS_KEY, Metadata, collect
@@ -100,7 +101,8 @@ def _encode_png(image: Tensor, bits: int, quality: int, metadata: Metadata) -> b
 
 def _bgr16(image: Tensor) -> np.ndarray:
     """(1, 3 or 4, H, W) -> (H, W, 3 or 4) uint16 as cv2 writes it: the one place where blue comes first."""
-    pixels = image[0].clamp(0, 1).mul(65535).round().permute(1, 2, 0).numpy().astype(np.uint16)
+    values = by_bands(lambda part: part.clamp(0, 1).mul(65535).round(), image)
+    pixels = values[0].permute(1, 2, 0).numpy().astype(np.uint16)
     return cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR)
 
 

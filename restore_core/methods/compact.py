@@ -11,32 +11,40 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from restore_core.bands import Pointwise, by_bands
 from restore_core.checkpoints.catalogue import COMPACT
 from restore_core.degradations import TASKS
 from restore_core.devices import autocast
 from restore_core.images import resize
+from restore_core.levels import drawn_apart
 from restore_core.methods.base import Variant
 from restore_core.networks.compact_unet import CompactModel
 from restore_core.problem import Problem
 from restore_core.processes import Process
-from restore_core.settings import Settings
+from restore_core.settings import Option, Settings
 from restore_core.tiling import tile_size, tiled
 
+FADING = Option(
+    "fading", "Draw faded levels apart", 1.0, 0.0, 1.0, 0.05,
+    help="Blacks become black and paper white again, each colour by itself. 0 keeps the tint.",
+)  # fmt: skip
 VARIANTS: tuple[Variant, ...] = tuple(
     Variant(
         f"compact-{task}", f"Compact, {TASKS[task].fault}", task, {"network": f"compact/{task}"},
-        scale=TASKS[task].scale,
+        scale=TASKS[task].scale, options=(FADING,) if task == "old" else (),
     )
     for task in COMPACT
 )  # fmt: skip
 MULTIPLE = 32  # tiles begin on the coarsest grid of the networks
 
 
+@Pointwise
 def to_signed(image: Tensor) -> Tensor:
     """[0, 1] -> [-1, 1]."""
     return image * 2 - 1
 
 
+@Pointwise
 def to_image(x: Tensor) -> Tensor:
     """[-1, 1] -> [0, 1], clipped."""
     return ((x + 1) / 2).clamp(0, 1)
@@ -66,9 +74,12 @@ def pose(
 ) -> Problem:
     """One picture as a Problem: the same predictor and denoiser, whatever the process and its anchor."""
     height, width = image.shape[-2:]
-    y = to_signed(resize(image, (height * scale, width * scale)).clamp(0, 1))
+    image = drawn_apart(image, settings.options.get(FADING.key, 0.0))
+    enlarged = resize(image, (height * scale, width * scale))
+    y = by_bands(lambda part: to_signed(part.clamp(0, 1)), enlarged)
+    del enlarged
     g = predict(model, y, settings)
-    anchors = {"zero": torch.zeros_like(y), "degraded": y, "predicted": g}
+    anchors = {"zero": y.new_zeros(()).expand_as(y), "degraded": y, "predicted": g}
 
     def network(x: Tensor, t: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
         a, b, s = process.marginal(t)

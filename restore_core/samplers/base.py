@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from restore_core.bands import by_bands
 from restore_core.processes import Prediction, Process
 from restore_core.settings import Option
 
@@ -83,7 +83,7 @@ def sampler(
 
 def arrived(index: int, t: Tensor, x: Tensor) -> Step:
     """The last step: x itself is the guess and there is no noise left."""
-    return Step(index, t, x, Prediction(x, torch.zeros_like(x)))
+    return Step(index, t, x, Prediction(x, x.new_zeros(()).expand_as(x)))
 
 
 def is_last(process: Process, t_next: Tensor) -> bool:
@@ -114,7 +114,14 @@ def rule(
     """
     if is_last(process, t_next):
         return process.mean(guess.x0, y, t_next)
-    x_next = process.mean(guess.x0, y, t_next) + kept(process, t_next, t, eta) * guess.eps
+    share = kept(process, t_next, t, eta)
+    x_next = by_bands(
+        lambda x0, y, eps: process.mean(x0, y, t_next) + share * eps, guess.x0, y, guess.eps
+    )
     small, large = process.posterior_std(t_next, t), process.forward_std(t_next, t)
     sigma = eta * (small ** (1 - variance) * large**variance)
-    return x_next + sigma * noise(x_next) if bool((sigma > 0).any()) else x_next
+    if sigma.ndim:  # learned, a picture on the device: whether any of it is above zero is not asked there
+        return x_next + sigma * noise(x_next) if eta > 0 else x_next
+    if sigma <= 0:
+        return x_next
+    return by_bands(lambda x, z: x + sigma * z, x_next, noise(x_next), onto=x_next)

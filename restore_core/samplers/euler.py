@@ -44,6 +44,7 @@ def ddim(
         p = denoise(x, t)
         yield Step(i, t, x, p)
         x = rule(process, p, y, t_next, t, noise, eta, variance if p.variance is None else p.variance)
+        del p  # two pictures, which need not wait for the next guess
     yield arrived(i + 1, t_next, x)
 
 

@@ -83,6 +83,7 @@ def _walk(
         p = denoise(x, t)
         yield Step(i, t, x, p)
         past = [Past(process.log_snr(t).item(), p.x0), *past[:2]]
+        del p  # its eps is of no use here, and as large as the picture
         used = past[: order_of(order, i)]
         h = process.log_snr(t_next).item() - past[0].log_snr
         first, second = averages(_weight(process, t_next, t, eta))
