@@ -4,7 +4,7 @@ const head = (selector) => document.querySelector(`#batch-head ${selector}`);
 const KEY = "stepback-batch", AT_ONCE = 3, SPOKEN = 4000;
 const rows = new Map(), queue = [];
 let id = read(), since = 0, asked = 0, asking = false, last = null, opened = null;
-let flying = 0, arrived = 0, refused = [], spoken = 0, words = "";
+let flying = 0, arrived = 0, refused = [], spoken = 0, words = "", line = Promise.resolve();
 
 function read() { try { return sessionStorage.getItem(KEY); } catch { return null; } }
 function remember(key) { id = key; try { key ? sessionStorage.setItem(KEY, key) : sessionStorage.removeItem(KEY); } catch { /* this page alone */ } }
@@ -24,26 +24,30 @@ function complain(sentences) { const place = head(".said"); place.replaceChildre
 
 // photos that come
 
-async function take(file) {
-  const { path } = await upload(file);
-  const told = await server.take({ id, path, name: file.name });
-  if (told.id) remember(told.id);
-  return told;
-}
-
-async function next() {
-  const file = queue.shift();
-  if (!file) return;
-  flying += 1;
+async function take(file, coming) {
   try {
-    const told = await take(file);
-    if (told.said) { refused.push(`${file.name}: ${told.said}`); if (told.full) queue.length = 0; }
-  } catch { refused.push(`${file.name} did not arrive on the server. Drop it again.`); }
+    const { path } = await coming, told = await server.take({ id, path, name: file.name });
+    if (told.id) remember(told.id);
+    if (told.said) refused.push(`${file.name}: ${told.said}`);
+    if (told.full) queue.length = 0;
+  } catch (error) {
+    const why = error?.message?.includes(" ") ? `: ${error.message}` : "";
+    refused.push(`${file.name} did not arrive on the server${why}. Drop it again.`);
+  }
   flying -= 1;
   arrived += 1;
   arriving();
-  if (id) for (let k = flying; k < AT_ONCE && queue.length; k++) next(); else next();  // the first brings the list's id
   look();
+  next();
+}
+
+function next() {  // uploads go side by side, but are taken in the order in which they were dropped
+  while (queue.length && flying < AT_ONCE) {
+    const file = queue.shift(), coming = upload(file);
+    flying += 1;
+    coming.catch(() => {});  // told when its turn comes
+    line = line.then(() => take(file, coming));
+  }
 }
 
 function arriving() {
@@ -57,21 +61,20 @@ function come(files) {
   queue.push(...files);
   if (!queue.length) return;
   complain([]);
-  const first = flying === 0;
+  next();
   arriving();
-  if (first) next();
 }
 
 // how it stands
 
-const STATES = { new: "Being looked at", waiting: "Waiting", done: "Done", failed: "Failed" };
+const STATES = { new: "Being looked at", waiting: "Waiting" };
 
 function row(told) {
   let item = rows.get(told.n);
   if (!item) {
     item = make("tr", "", $("tbody"));
-    const photo = make("th", "photo", item);
-    photo.scope = "row";
+    const first = make("th", "", item), photo = make("div", "photo", first);
+    first.scope = "row";
     make("img", "", photo).alt = "";
     const text = make("span", "text", photo);
     make("span", "name", text);
@@ -80,7 +83,6 @@ function row(told) {
     const state = make("td", "state", item);
     make("span", "word", state);
     make("progress", "", state).max = 1;
-    make("td", "time", item);
     const deeds = make("td", "deeds", item);
     for (const [deed, label] of [["open", "Look"], ["retry", "Try again"], ["remove", "Remove"]]) {
       const button = make("button", "", deeds, label);
@@ -100,11 +102,10 @@ function fill(item, told) {
   set(part("small"), [told.size, told.bytes].filter(Boolean).join(", "));
   set(part(".seen"), told.seen);
   const percent = Math.round(100 * told.share);
-  set(part(".word"), told.state === "working" ? `At work, ${percent} %` : told.state === "failed" ? `Failed: ${told.said}` : STATES[told.state]);
+  set(part(".word"), told.state === "working" ? `At work, ${percent} %` : told.state === "failed" ? `Failed: ${told.said}` : told.state === "done" ? `Done in ${told.seconds} s` : STATES[told.state]);
   part("progress").hidden = told.state !== "working";
   part("progress").value = told.share;
   part("progress").setAttribute("aria-label", `Progress of ${told.name}`);
-  set(part(".time"), told.seconds === null ? "" : `${told.seconds} s`);
   const shown = { open: told.state === "done", retry: told.state === "failed", remove: told.state !== "working" };
   for (const button of item.querySelectorAll("button")) {
     button.hidden = !shown[button.dataset.do];
@@ -119,8 +120,9 @@ function sentence(h) {
   if (h.running && h.queued) return `${done} of ${h.total} done${faults}. Somebody else has a turn first.`;
   if (h.running) return `${done} of ${h.total} done${faults}.${h.left ? ` ${h.left[0].toUpperCase()}${h.left.slice(1)} left.` : ""}`;
   if (h.counts.new) return `Looking at ${count(h.counts.new, "photo")}`;
-  if (!done && !failed) return `${count(waiting, "photo")} waiting.`;
-  return open ? `${done} of ${h.total} done${faults}, ${open} waiting.` : `${done} of ${h.total} done${faults}.`;
+  const need = h.left && open ? ` That takes ${h.left}.` : "";
+  if (!done && !failed) return `${count(waiting, "photo")} waiting.${need}`;
+  return open ? `${done} of ${h.total} done${faults}, ${open} waiting.${need}` : `${done} of ${h.total} done${faults}.`;
 }
 
 function whole(h) {
@@ -189,12 +191,25 @@ async function look() {
 
 // what is pressed
 
-function close() { opened = null; trigger("select", { id, n: null }); }
+function close() {
+  const button = rows.get(opened)?.querySelector("[data-do=open]");
+  opened = null;
+  trigger("select", { id, n: null });
+  button?.focus();
+}
 
 function open(n) {
   opened = n;
   trigger("select", { id, n });
-  document.querySelector("#batch-viewer")?.scrollIntoView({ block: "nearest" });
+  setTimeout(arrive, 100, n);
+}
+
+function arrive(n, tries = 100) {  // the pictures have come: there the reader goes on
+  const place = document.querySelector("#batch-opened");
+  if (opened !== n || !tries) return;
+  if (!place || place.classList.contains("away")) { setTimeout(arrive, 100, n, tries - 1); return; }
+  place.scrollIntoView({ block: "start" });
+  document.querySelector("#batch-close").focus({ preventScroll: true });
 }
 
 function sure(button) {  // once more, where results are lost
@@ -236,7 +251,11 @@ function focusAfter(n) {  // the removed row's button had the focus: its neighbo
 function within(event, selector) { return event.target.closest?.(selector); }
 
 const listeners = {
-  click: (event) => { const button = within(event, "#batch-head [data-do], #batch-list [data-do]"); if (button) press(button); },
+  click: (event) => {
+    if (within(event, "#batch-close")) close();
+    const button = within(event, "#batch-head [data-do], #batch-list [data-do]");
+    if (button) press(button);
+  },
   change: (event) => { if (within(event, "#batch-drop input")) { come(event.target.files); event.target.value = ""; } },
   dragover: (event) => { const zone = within(event, "#batch"); if (zone) { event.preventDefault(); zone.classList.add("over"); } },
   dragleave: (event) => { const zone = within(event, "#batch"); if (zone && !zone.contains(event.relatedTarget)) zone.classList.remove("over"); },

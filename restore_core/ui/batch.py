@@ -6,6 +6,8 @@ the batch's id in the browser's tab, so that a page that is loaded anew finds it
 
 from __future__ import annotations
 
+import html
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import gradio as gr
 
 from restore_core.batch import Request
-from restore_core.errors import SettingsError
+from restore_core.errors import RestoreError, SettingsError
 from restore_core.library import card
 from restore_core.methods import METHODS
 from restore_core.methods.base import PRESET_WORDS
@@ -29,7 +31,11 @@ from restore_core.ui.weighing import offer_of
 FORMAT_CHOICES = [("PNG, exact", "png"), ("JPEG, small", "jpg"), ("WebP, smaller", "webp")]
 METHOD_INFO = "Automatic picks the method that suits what is wrong with each photo."
 GONE = "This list was removed from the server, since nobody looked at it for a while. Drop the photos again."
+WITH_ID = """(_, ...asked) => {
+  try { return [sessionStorage.getItem("stepback-batch") || "", ...asked]; } catch { return ["", ...asked]; }
+}"""  # what the list remembers
 Told = dict[str, Any]
+Updates = dict[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,8 @@ class Listing:
             batch = self.batches.open(_field(asked, "id"))
             self.batches.take(batch, _field(asked, "path"), _field(asked, "name"))
         except Exception as error:
-            return {"said": sentence(error)}
+            full = isinstance(error, SettingsError)
+            return {"said": sentence(error), "full": full}
         return {"id": batch.id}
 
     def act(self, asked: object) -> Told:
@@ -65,7 +72,7 @@ class Listing:
     @staticmethod
     def _act(batch: Batch, deed: str, number: int | None) -> Told:
         if deed == "stop":
-            batch.stop()
+            batch.runner.stop()
         elif deed == "retry":
             batch.again(("failed",), number)
         elif deed == "anew":
@@ -92,7 +99,10 @@ class Tab:
     method: gr.Dropdown
     seed: gr.Number
     message: gr.HTML
+    opened: gr.Row
+    title: gr.HTML
     viewer: gr.HTML
+    known: gr.Textbox
     listed: gr.HTML
 
     def start(
@@ -119,15 +129,28 @@ class Tab:
             asked.task, asked.method, asked.preset, {"seed": asked.seed}, max_pixels=self.desk.max_pixels
         )
 
-    def open(self, event: gr.EventData) -> tuple[Told, str]:
+    def expect(self, known: str, *asked: Any) -> None:
+        """A setting was changed: how long it would take is told anew. What cannot be done is told at the start."""
+        batch = self.listing.batches.of(known)
+        if batch is not None:
+            with suppress(RestoreError):
+                task, preset, _, method, seed = asked
+                batch.expect(self.request(task, preset, method, seed))
+
+    def open(self, event: gr.EventData) -> Updates:
         """Before and after of one photo; of none, to put them away."""
         number = _field(event._data, "n")
+        away = {self.opened: gr.update(elem_classes=widgets.AWAY), self.viewer: {"id": "", "pictures": []}}
         if type(number) is not int:
-            return {"id": "", "pictures": []}, ""
+            return away
         try:
-            return self._batch_of(event).shown(number), ""
+            pictures, name = self._batch_of(event).shown(number)
         except Exception as error:
-            return {"id": "", "pictures": []}, widgets.text(sentence(error), "error")
+            return away | {self.message: widgets.text(sentence(error), "error")}
+        return {
+            self.opened: gr.update(elem_classes=[]), self.title: f"<h2>{html.escape(name)}</h2>",
+            self.viewer: pictures, self.message: "",
+        }  # fmt: skip
 
     def _batch_of(self, event: gr.EventData) -> Batch:
         batch = self.listing.batches.of(_field(event._data, "id"))
@@ -140,7 +163,11 @@ class Tab:
         quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         asked = [self.task, self.preset, self.format, self.method, self.seed]
         self.listed.submit(self.start, asked, self.message, **quick)
-        self.listed.select(self.open, None, [self.viewer, self.message], **quick)
+        self.listed.select(self.open, None, [self.opened, self.title, self.viewer, self.message], **quick)
+        for control in asked:
+            control.input(
+                self.expect, [self.known, *asked], None, js=WITH_ID, trigger_mode="always_last", **quick
+            )
         self.preset.input(
             lambda preset: widgets.preset_text(*PRESET_WORDS[int(preset)]), self.preset, self.word,
             trigger_mode="always_last", **quick,
@@ -168,10 +195,16 @@ def fill(desk: Desk) -> Tab:
         with gr.Column(scale=9, min_width=330, elem_id="batch-seeing"):
             gr.HTML(html_template=_part("batch-head.html"), apply_default_css=False, elem_id="batch-head")
             message = widgets.announcement("batch-message")
+            with gr.Row(elem_id="batch-opened", elem_classes=widgets.AWAY) as opened:
+                title = gr.HTML(elem_id="batch-title", apply_default_css=False)
+                gr.Button("Close", size="sm", elem_id="batch-close", min_width=90)
             pictures = viewer.viewer(elem_id="batch-viewer")
+            known = gr.Textbox(elem_classes=widgets.AWAY, container=False)
             listing = Listing(Batches(desk))
             listed = _list(listing)
-    tab = Tab(desk, listing, task, preset, word, suffix, method, seed, message, pictures, listed)
+    tab = Tab(
+        desk, listing, task, preset, word, suffix, method, seed, message, opened, title, pictures, known, listed
+    )
     tab.wire()
     return tab
 

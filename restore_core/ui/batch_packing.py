@@ -37,6 +37,12 @@ def stem_of(name: str) -> str:
     return f"{plain}_" if plain.split(".")[0].casefold() in DEVICES else plain or NAMELESS
 
 
+def suffix_of(name: str) -> str:
+    """The suffix that a photo came with, in letters and figures; "" without one."""
+    found = "".join(c for c in PureWindowsPath(shown_name(name)).suffix if c.isascii() and c.isalnum())[:8]
+    return f".{found}" if found else ""
+
+
 def distinct(stem: str, taken: Collection[str]) -> str:
     """`stem`, or `stem (2)` and so on where one of the `taken` is the same to some system."""
     there, found, number = {name.casefold() for name in taken}, stem, 1
@@ -78,4 +84,4 @@ def _as_json(told: Sequence[Outcome]) -> str:
     return json.dumps({"stepback": __version__, "photos": photos}, indent=1, ensure_ascii=False) + "\n"
 
 
-__all__ = ["TABLE", "distinct", "pack", "shown_name", "stem_of"]
+__all__ = ["TABLE", "distinct", "pack", "shown_name", "stem_of", "suffix_of"]

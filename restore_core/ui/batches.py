@@ -6,16 +6,17 @@ page's session: it ends when nobody has asked how it stands for some time.
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from gradio.utils import get_upload_folder
 
-from restore_core.errors import SettingsError
+from restore_core.errors import ImageError, SettingsError
 from restore_core.ui.batching import Batch
 from restore_core.ui.desk import Desk
 from restore_core.ui.sessions import SessionStore
@@ -43,15 +44,19 @@ class Limits:
     kept: float = 3600.0
 
 
+OWN = Limits(photos=2000, bytes=20_000_000_000, total=60_000_000_000, runs_on=86_400.0, kept=86_400.0)  # one's own
+
+
 @dataclass
 class Batches:
-    """Safe between threads."""
+    """Safe between threads. `limits`: those of a machine of one's own, or of a server that is open to others."""
 
     desk: Desk
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits | None = None
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
+        self.limits = self.limits or (OWN if self.desk.keeper else Limits())
         root = self.desk.store.root  # a store of its own: runs of other tabs need not make room for photos
         self.store = SessionStore(root, session_bytes=self.limits.bytes, total_bytes=self.limits.total)
         self._batches: dict[str, tuple[Batch, float]] = {}
@@ -73,9 +78,7 @@ class Batches:
         if found is not None:
             return found
         self._make_room()
-        name = f"batch-{time.time_ns()}"
-        run = self.store.open(name)
-        batch = Batch(self.desk, self.store, run, lambda size: self.room(batch, size), name=name)
+        batch = Batch(self.desk, self.store, f"batch-{secrets.token_hex(8)}", self.room)
         with self._lock:
             self._batches[batch.id] = batch, self.clock()
             if self._sweeper is None:
@@ -88,8 +91,8 @@ class Batches:
         folder, found = Path(get_upload_folder()).resolve(), Path(path if isinstance(path, str) else "")
         whole = found.resolve()
         if not isinstance(name, str) or not whole.is_relative_to(folder) or found.is_symlink() or not whole.is_file():
-            raise SettingsError("This photo did not arrive on the server. Drop it again.")
-        if len(batch) >= self.limits.photos:
+            raise ImageError("This photo did not arrive on the server. Drop it again.")
+        if len(batch.entries) >= self.limits.photos:
             raise SettingsError(
                 f"{self.limits.photos} photos are in the list, and more it does not hold. Download what is done and "
                 f"empty the list, then drop the others."
@@ -116,8 +119,8 @@ class Batches:
         for batch, seconds in idle:
             if seconds > self.limits.kept:
                 self.drop(batch)
-            elif seconds > self.limits.runs_on and batch.running:
-                batch.stop(LEFT)
+            elif seconds > self.limits.runs_on and batch.runner.running:
+                batch.runner.stop(LEFT)
 
     def drop(self, batch: Batch) -> None:
         """Stop it and remove its files."""
@@ -128,7 +131,7 @@ class Batches:
 
     def _make_room(self) -> None:
         with self._lock:
-            idle = [(seen, batch) for batch, seen in self._batches.values() if not batch.running]
+            idle = [(seen, batch) for batch, seen in self._batches.values() if not batch.runner.running]
             if len(self._batches) < self.limits.batches:
                 return
         if not idle or self.clock() - min(idle, key=lambda one: one[0])[0] < self.limits.runs_on:
