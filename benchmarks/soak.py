@@ -166,11 +166,12 @@ def one_job(page: Page, book: Book, draw: random.Random) -> bool:
     colours = np.random.default_rng(draw.getrandbits(64)).random((BLOCKS, BLOCKS, 3))
     path = page.upload(f"<b>photo</b> {draw.getrandbits(32)}.png", picture(colours, side))
     page.look(path)
-    end, ending = draw.random(), "done"
-    stop = draw.randint(1, 6) if end < STOPPED else 0
-    close = draw.randint(1, 6) if STOPPED <= end < STOPPED + CLOSED else 0
-    began, first, shown = time.monotonic(), None, {}
-    for number, shown in enumerate(page.restore(path, task="denoise", steps=steps), 1):
+    end, ending, running = draw.random(), "done", draw.random() < 0.5  # while it runs, or while it waits
+    stop = draw.randint(1, 4) if end < STOPPED else 0
+    close = draw.randint(1, 4) if STOPPED <= end < STOPPED + CLOSED else 0
+    began, first, shown, number = time.monotonic(), None, {}, 0
+    for shown in page.restore(path, task="denoise", steps=steps):
+        number += not running or first is not None
         caption = str((shown["film"] or {}).get("caption", ""))
         if "place" in caption:
             with book.lock:
@@ -271,7 +272,7 @@ def summary(
     quantile = lambda values, q: round(float(np.quantile(values, q)), 2) if values else None  # noqa: E731
     return {
         "users": users, "seconds": seconds, "ends": dict(book.ends), "faults": book.faults, "mixed": book.mixed,
-        "tracebacks": log.count("Traceback"), "left": list(left), "places": book.places,
+        "tracebacks": log.count("Traceback"), "log": log[-3000:] if "Traceback" in log else "", "left": list(left), "places": book.places,
         "wait": [quantile(book.waits, q) for q in (0.5, 0.95, 1.0)],
         "time": [quantile(book.times, q) for q in (0.5, 0.95, 1.0)],
         "logged": dict(Counter(job["outcome"] for job in jobs)),
@@ -300,6 +301,7 @@ def report(found: dict) -> str:
         f"disk: {max(found['disk'])} MB at most, {found['disk'][-1]} at the end; threads: {max(found['threads'])} at "
         f"most, {found['threads'][-1]} at the end; queue: {max(found['queue'])} at most",
     ]
+    lines += [found["log"]] if found["log"] else []
     return "\n".join([*lines, *(f"FAULT {one}" for one in (*found["faults"][:20], *found["mixed"][:20]))])
 
 

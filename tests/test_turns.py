@@ -96,12 +96,12 @@ def test_who_had_much_waits_for_who_had_none():
 
 def test_a_newcomer_gains_nothing_by_having_been_away():
     """Its clock starts at that of the run being served: one that began at zero would put it before all for long."""
-    turns, go = Turns(), threading.Event()
+    turns = Turns()
     with turns.turn(never, session="a"):
         time.sleep(0.05)
         crowd = Crowd(turns)
-        crowd.add("a again", "a", stop=go.is_set, seconds=0.3)
-    until(lambda: turns.busy)
+        crowd.add("a again", "a", seconds=0.3)
+    until(lambda: crowd.served)
     crowd.add("newcomer", "new")
     assert turns._clocks["new"] == turns._served >= 0.05
     assert crowd.finish() == ["a again", "newcomer"]

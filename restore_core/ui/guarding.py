@@ -10,7 +10,9 @@ broken off leaves no file. A request that names another host's file (http://...)
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 import time
 from collections import defaultdict, deque
@@ -144,7 +146,7 @@ class Guard:
         """Bytes in the folder, looked at every few seconds."""
         when, amount = self._held
         if not when or time.monotonic() - when > 5:
-            amount = sum(path.stat().st_size for path in _files(self.folder))
+            amount = _size(self.folder)
             self._held = time.monotonic(), amount
         return amount
 
@@ -234,11 +236,14 @@ def _free(folder: Path) -> int:
         return shutil.disk_usage(folder.parent).free if folder.parent.exists() else 1 << 62
 
 
-def _files(folder: Path) -> list[Path]:
-    try:
-        return [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    except OSError:
-        return []
+def _size(folder: Path) -> int:
+    """Bytes of all files below; what goes meanwhile does not count."""
+    total = 0
+    for place, _, names in os.walk(folder):  # which leaves out folders that go
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(place, name)).st_size
+    return total
 
 
 __all__ = ["HEADERS", "OWN", "Guard", "Limits", "names_a_remote_file"]
