@@ -5,8 +5,9 @@
     python -m benchmarks.diffbir memory               peak of live bytes over the picture's size, stage by stage, tiny
     python -m benchmarks.diffbir guidance FOLDER      compact variant: PSNR and LPIPS over the guidance scale
 
-`memory` runs whole restorations in pieces that fit into STEPBACK_MEMORY (here 1 GB, if nothing else is said): what
-grows with the picture then is the picture itself, its latent and the result.
+`memory` runs whole restorations in pieces that fit into STEPBACK_MEMORY (here 0.5 GB, if nothing else is said). What
+grows with the picture then are the pictures themselves and latents (a quarter of a byte a pixel each): the peak is
+C + 12 bytes x pixels x (photo, first restoration; at the end the result), C being the largest window's activations.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from restore_core.engine import Frame, finish, restore
 from restore_core.evaluation import Pair, Table, as_table, pairs
 from restore_core.library import Library
 from restore_core.methods.cleaning import clean
+from restore_core.methods.colour import FIXES
 from restore_core.methods.diffbir import DiffBIR
 from restore_core.methods.diffbir_latent import pose_latent
 from restore_core.methods.diffbir_weights import process_of, truncated
@@ -99,20 +101,24 @@ def _timed(run: Stage, device: torch.device) -> float:
     return time.perf_counter() - began
 
 
-def memory(networks: Networks, sides: tuple[int, ...]) -> Iterator[str]:
-    """Peak of live bytes in each stage of one restoration, all that the run then holds included."""
-    yield "| side, px | clean | encode, pose | control + U-Net, a step | decode | picture and result | s |"
-    yield "|---|---|---|---|---|---|---|"
+PARTS = (("clean", 2), ("encode, pose", 2), ("control + U-Net", 2), ("decode, colour", 3))  # pictures there at the end
+
+
+def memory(networks: Networks, sides: tuple[int, ...], changes: Mapping[str, object]) -> Iterator[str]:
+    """Peak of live bytes in each part of one restoration, all that the run then holds included; and how much of it is
+    neither the photo, nor the first restoration, nor the result (float32: 12 bytes a pixel each)."""
+    yield "| side, px | a picture | " + " | ".join(f"{what}: peak, beyond {n} pictures" for what, n in PARTS) + " | s |"
+    yield "|---|---|" + "---|" * len(PARTS) + "---|"
     for side in sides:
-        began = time.perf_counter()
-        cells = [f"{peak / 2**20:.0f} MB" for peak in peaks(networks, side)]
-        held = 2 * 3 * 4 * side**2 / 2**20
-        yield f"| {side} | {' | '.join(cells)} | {held:.0f} MB | {time.perf_counter() - began:.0f} |"
+        began, picture = time.perf_counter(), 12 * side**2
+        found = zip(peaks(networks, side, changes), PARTS, strict=True)
+        cells = [f"{peak / 2**20:.0f} MB, {(peak - n * picture) / 2**20:.0f} MB" for peak, (_, n) in found]
+        yield f"| {side} | {picture / 2**20:.0f} MB | {' | '.join(cells)} | {time.perf_counter() - began:.0f} |"
 
 
-def peaks(networks: Networks, side: int) -> Iterator[int]:
-    """Of the four stages, in the order of a run."""
-    ask = DiffBIR.card.settings(VARIANT, steps=1, cfg=CFG)
+def peaks(networks: Networks, side: int, changes: Mapping[str, object]) -> Iterator[int]:
+    """Of PARTS, in the order of a run."""
+    ask = DiffBIR.card.settings(VARIANT, **{"steps": 1, "cfg": CFG, **changes})
     control = catalogue.record("diffbir/v2-1").config
     process = process_of(control)
     text = torch.zeros(2, 77, networks.base.text.network.config.hidden_size)
@@ -126,7 +132,8 @@ def peaks(networks: Networks, side: int) -> Iterator[int]:
         )  # fmt: skip
         yield live.lap()
         frames = restore(problem, ask)
-        next(frames)
+        for _ in range(ask.steps):
+            next(frames)
         yield live.lap()
         for frame in frames:
             result = frame.result
@@ -175,7 +182,9 @@ def main() -> None:
     timed.add_argument("--device", default="cpu")
     timed.add_argument("--precision", default="float32", choices=tuple(devices.PRECISIONS))
     sized = commands.add_parser("memory")
-    sized.add_argument("--sides", default="512,1024,1536,2048")
+    sized.add_argument("--sides", default="512,1024,2048")
+    sized.add_argument("--colour", choices=tuple(FIXES), default="wavelet")
+    sized.add_argument("--steps", type=int, default=1)
     guided = commands.add_parser("guidance")
     guided.add_argument("folder", type=Path)
     guided.add_argument("--damage", default="denoise", help=", ".join((*TASKS, *RECIPES)))
@@ -197,9 +206,10 @@ def _lines(asked: argparse.Namespace) -> Iterator[str]:
         sizes = FULL if asked.full else TINY
         yield from seconds(sizes, device, asked.precision, asked.side, asked.rounds)
     elif asked.table == "memory":
-        os.environ.setdefault("STEPBACK_MEMORY", "1")
+        os.environ.setdefault("STEPBACK_MEMORY", "0.5")
         yield f"pieces that fit into {os.environ['STEPBACK_MEMORY']} GB"
-        yield from memory(build(TINY, torch.device("cpu")), tuple(int(side) for side in asked.sides.split(",")))
+        changes = {"colour": asked.colour, "steps": asked.steps}
+        yield from memory(build(TINY, torch.device("cpu")), tuple(int(s) for s in asked.sides.split(",")), changes)
     else:
         variant = asked.variant or f"compact-{asked.damage}"
         scales = [float(scale) for scale in asked.scales.split(",")]

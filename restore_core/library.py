@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from restore_core import devices
-from restore_core.checkpoints import catalogue, files
+from restore_core.checkpoints import catalogue, files, recognition
 from restore_core.engine import restore
 from restore_core.errors import SettingsError
 from restore_core.methods import EVERY, Card, Method
@@ -31,11 +31,15 @@ def card(key: str) -> Card:
 class Library:
     """Networks on one device. Safe to share between threads; a network is loaded by one and waited for by the others.
 
-    keep   how many networks stay in memory
+    keep      how many networks stay in memory
+    compile   whether networks are compiled at their first call, which then takes a minute, and later ones less
     """
 
-    def __init__(self, device: str | None = None, *, keep: int = 4):
-        self.device = devices.choose(device)
+    def __init__(self, device: str | None = None, *, keep: int = 4, compile: bool = False):
+        self.device, self.compile = devices.choose(device), compile
+        devices.use_cores()
+        if compile:
+            devices.check_compiler(self.device)
         self.precision = devices.choose_precision(self.device)
         self.keep = keep
         self._networks: OrderedDict[str, tuple[tuple[Path, int, int], nn.Module]] = OrderedDict()
@@ -52,10 +56,11 @@ class Library:
         """The network of one catalogue record; loaded at the first call, and again when its file has changed."""
         record = catalogue.record(key)
         with self._lock:
-            file = _identity(files.locate(record))
+            file = recognition.identity(files.locate(record))
             if key not in self._networks or self._networks[key][0] != file:
                 module = files.load(record)
-                self._networks[key] = file, module.to(self.device, memory_format=torch.channels_last)
+                module = module.to(self.device, memory_format=torch.channels_last)
+                self._networks[key] = file, devices.compiled(module, self.device) if self.compile else module
             self._networks.move_to_end(key)
             while len(self._networks) > self.keep:
                 self._networks.popitem(last=False)
@@ -102,9 +107,3 @@ def _time(method: Method, image: torch.Tensor, settings: Settings) -> tuple[floa
     ended = time.perf_counter()
     sampled = frames[-2].seconds
     return ended - began - sampled, sampled / max(1, frames[-2].calls)
-
-
-def _identity(path: Path) -> tuple[Path, int, int]:
-    """What changes when the file does."""
-    now = path.stat()
-    return path, now.st_size, now.st_mtime_ns

@@ -69,17 +69,25 @@ def windows(
     overlap: int,
     multiple: int,
     profile: Profile | tuple[Profile, Profile] = ramp,
+    device: torch.device | None = None,
 ) -> Iterator[tuple[slice, slice, Tensor]]:
-    """(rows, columns, weight) of each window, left to right and top to bottom; a pair of profiles: down, across."""
+    """(rows, columns, weight) of each window, left to right and top to bottom; a pair of profiles: down, across.
+
+    The weights are made on `device` from two lines, which are sent there without waiting.
+    """
     downwards, sideways = profile if isinstance(profile, tuple) else (profile, profile)
     rows, columns = starts(height, tile, overlap, multiple), starts(width, tile, overlap, multiple)
     for i, top in enumerate(rows):
         bottom = min(top + tile, height)
-        down = downwards(bottom - top, overlap, i == 0, i == len(rows) - 1)
+        down = _sent(downwards(bottom - top, overlap, i == 0, i == len(rows) - 1), device)
         for j, left in enumerate(columns):
             right = min(left + tile, width)
-            across = sideways(right - left, overlap, j == 0, j == len(columns) - 1)
+            across = _sent(sideways(right - left, overlap, j == 0, j == len(columns) - 1), device)
             yield slice(top, bottom), slice(left, right), down[:, None] * across
+
+
+def _sent(line: Tensor, device: torch.device | None) -> Tensor:
+    return line if device is None else line.to(device, non_blocking=True)
 
 
 def covered(
@@ -106,7 +114,7 @@ def _covered(length: int, tile: int, overlap: int, multiple: int, profile: Profi
     return total
 
 
-def bands(height: int, width: int, reach: int, multiple: int = 1) -> Iterator[tuple[slice, slice, slice]]:
+def strips(height: int, width: int, reach: int, multiple: int = 1) -> Iterator[tuple[slice, slice, slice]]:
     """A picture in bands of some rows: (the band, the rows that it depends on, where it lies among those).
 
     For what looks no further than `reach` rows up and down: done band by band it is the same, in little memory.
@@ -137,8 +145,8 @@ def tiled(
     height, width = x.shape[-2:]
     total = None
     sizes = tuple(length * scale for length in (height, width, tile, overlap, multiple))
-    down, across = covered(*sizes, profile)
-    for rows, columns, weight in windows(*sizes, profile):
+    down, across = (_sent(weight, x.device) for weight in covered(*sizes, profile))
+    for rows, columns, weight in windows(*sizes, profile, x.device):
         within = tuple(slice(part.start // scale, part.stop // scale) for part in (rows, columns))
         part = {key: _crop(value, *within, height, width) for key, value in cond.items()}
         raw = network(x[..., within[0], within[1]], part)

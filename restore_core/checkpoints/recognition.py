@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from restore_core.checkpoints import checksums, match
+from restore_core.checkpoints import checksums, diffusers_form, match
 from restore_core.checkpoints.folders import folder, memory
 from restore_core.checkpoints.reading import format_of, metadata, open_state
 from restore_core.checkpoints.sources import Checkpoint
@@ -37,6 +37,8 @@ def recognise(path: Path) -> tuple[Checkpoint, ...]:
 
     More than one: nothing in the file tells them apart, and only the person who has it knows.
     """
+    if diffusers_form.is_one(path):
+        return _recognise_folder(path)
     state = open_state(path)
     with naming(path):
         fitting = match.candidates(state)
@@ -58,7 +60,7 @@ def strays(claimed: Callable[[], frozenset[Path]]) -> tuple[Stray, ...]:
     """Files in the weights folder whose names are not among `claimed`, by name. Each is opened once while it stays."""
     there = list(_files())
     known = claimed() if there else frozenset()
-    found = [_identity(path) for path in there if path not in known]
+    found = [identity(path) for path in there if path not in known]
     for gone in _LOOKED.keys() - set(found):
         _LOOKED.pop(gone, None)
     return tuple(_looked(identity) for identity in found)
@@ -76,6 +78,16 @@ def naming(path: Path) -> Iterator[None]:
 _LOOKED: dict[_Identity, Stray] = {}  # what was found out about files as they are now
 
 
+def _recognise_folder(path: Path) -> tuple[Checkpoint, ...]:
+    """Told by what its scheduler says, then by its name."""
+    state, told = diffusers_form.open_folder(path), diffusers_form.predicts(path)
+    with naming(path):
+        fitting = match.candidates(state)
+        match.compare(match.blank(state, fitting[0].config if fitting else {}).state_dict(), match.network_of(state))
+    fitting = tuple(r for r in fitting if told in (None, r.config.get("predicts")))
+    return tuple(r for r in fitting if path.name in r.folders) or fitting
+
+
 def _is_another(record: Checkpoint, path: Path, digest: str) -> bool:
     """Whether the published file is known and this, of its format, is not it."""
     same_format = (format_of(path) == "safetensors") == record.file.endswith(".safetensors")
@@ -83,18 +95,25 @@ def _is_another(record: Checkpoint, path: Path, digest: str) -> bool:
 
 
 def _files() -> Iterator[Path]:
-    """Weights files in the folder and one folder deeper, those of the project left out."""
+    """Weights files and folders of diffusers' kind in the folder and one deeper, those of the project left out."""
     root = folder()
     if not root.is_dir():
         return
     shelves = (p for p in sorted(root.iterdir()) if p.is_dir() and p.name not in SHIPPED)
     for shelf in (root, *shelves):
+        if diffusers_form.is_one(shelf):
+            yield shelf
         for path in sorted(shelf.iterdir()):
             if path.suffix in SUFFIXES and not path.name.startswith(".") and path.is_file():
                 yield path
+            elif shelf != root and diffusers_form.is_one(path):
+                yield path
 
 
-def _identity(path: Path) -> _Identity:
+def identity(path: Path) -> _Identity:
+    """(path, bytes, time of change): what differs when the weights do."""
+    if path.is_dir():
+        return path, diffusers_form.size_of(path), diffusers_form.changed_at(path)
     now = path.stat()
     return path, now.st_size, now.st_mtime_ns
 

@@ -69,6 +69,11 @@ def _control(key: str, file: str, base: str, noise: dict[str, Any], note: str) -
     )
 
 
+def _folders(name: str, *owners: str) -> tuple[str, ...]:
+    """Under its own name, or below its owner's."""
+    return (name, *(f"{owner}/{name}" for owner in owners))
+
+
 def _swinir(
     key: str, repository: str, file: str, note: str, licence: tuple[str, str] = _APACHE, citation: str = _CITATION
 ) -> Checkpoint:
@@ -104,8 +109,10 @@ RECORDS: tuple[Checkpoint, ...] = (
         shapes={"model.diffusion_model.input_blocks.0.0.weight": (320, 4, 3, 3)},
         config=EPS,
         citation=_LDM,
+        folders=_folders("stable-diffusion-2-1-base", "sd2-community", "Manojb", "stabilityai"),
         note="Stable Diffusion 2.1-base, for DiffBIR v1 and v2: copies of it, as its authors took it down in November "
-        "2025. If you have v2-1_512-ema-pruned.ckpt or DiffBIR's general_full_v1.ckpt, add it instead.",
+        "2025. If you have v2-1_512-ema-pruned.ckpt, DiffBIR's general_full_v1.ckpt, or a folder "
+        "stable-diffusion-2-1-base of diffusers' kind, add it instead.",
     ),
     Checkpoint(
         key="diffbir/sd21-base-zsnr",
@@ -117,6 +124,7 @@ RECORDS: tuple[Checkpoint, ...] = (
         shapes={"model.diffusion_model.input_blocks.0.0.weight": (320, 4, 3, 3)},
         config=V,
         citation=_LDM,
+        folders=_folders("sd2.1-base-zsnr-laionaes5", "ByteDance"),
         note="Stable Diffusion 2.1-base fine-tuned to predict v, with no signal left at the start: for DiffBIR v2.1.",
     ),
     _control("v2-1", "DiffBIR_v2.1.pt", "diffbir/sd21-base-zsnr", V,

@@ -150,6 +150,7 @@ class Checkpoint:
     citation      the paper
     note          what else one should know before fetching it
     mirrors       where else the same tensors are, asked in turn when the source does not give them
+    folders       names of folders in which they lie in diffusers' form (see diffusers_form)
     """
 
     key: str
@@ -165,9 +166,10 @@ class Checkpoint:
     citation: str = ""
     note: str = ""
     mirrors: tuple[Hub | Url, ...] = ()
+    folders: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        unfit = [name for name in (self.key, self.file, *self.names) if not is_plain(name)]
+        unfit = [name for name in (self.key, self.file, *self.names, *self.folders) if not is_plain(name)]
         if unfit:
             raise ValueError(
                 f"{unfit[0]!r} is no plain relative name, so it could lead out of the weights folder."

@@ -20,6 +20,7 @@ from restore_core.checkpoints import (
     catalogue,
     checksums,
     conversion,
+    diffusers_form,
     files,
     folders,
     match,
@@ -156,17 +157,19 @@ def _fetched(record: Checkpoint, offline: bool) -> Path:
 
 
 def _check(asked: argparse.Namespace) -> Report:
-    kind, state = reading.format_of(asked.file), reading.open_state(asked.file)
+    folder = diffusers_form.is_one(asked.file)
+    kind = "a folder of diffusers' kind" if folder else reading.format_of(asked.file)
+    state = match.network_of(diffusers_form.open_any(asked.file))
     match.check_numbers(state)
     architecture = match.architecture_of(state)
     network = match.blank(state, {})
     match.compare(network.state_dict(), state)
     records = recognition.recognise(asked.file)
-    digest = checksums.sha256(asked.file, folders.memory())
+    digest = None if folder else checksums.sha256(asked.file, folders.memory())
     found = {
         "file": str(asked.file),
         "format": kind,
-        "size": asked.file.stat().st_size,
+        "size": recognition.identity(asked.file)[1],
         "sha256": digest,
         "architecture": architecture.key,
         "parameters": sum(p.numel() for p in network.parameters()),
@@ -174,7 +177,7 @@ def _check(asked: argparse.Namespace) -> Report:
         "published": any(record.sha256 == digest for record in records),
     }
     lines = [
-        f"{asked.file.name}: {kind}, {_megabytes(found['size'])}, SHA-256 {digest}",
+        f"{asked.file.name}: {kind}, {_megabytes(found['size'])}{'' if folder else f', SHA-256 {digest}'}",
         f"a whole {architecture.key} network of {found['parameters']:,} parameters, all of them finite",
         _belongs(records, found["published"]),
     ]

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from restore_core.settings import Option
-from restore_core.tiling import bands
+from restore_core.tiling import strips
 
 Fix = Callable[[Tensor, Tensor], Tensor]  # (image, reference) -> image
 
@@ -84,7 +84,7 @@ def recolour(image: Tensor, reference: Tensor, how: str) -> Tensor:
     """FIXES[how](image, reference), written over `image`: nothing else of its size is made."""
     fix = _toned(image, reference) if how == "statistics" else FIXES[how]
     reach, above = _REACH.get(how, 0), image[..., :0, :]
-    for band, seen, inner in bands(*image.shape[-2:], reach):
+    for band, seen, inner in strips(*image.shape[-2:], reach):
         before = torch.cat([above, image[..., band.start : seen.stop, :]], dim=-2)  # `above` as it was
         above = before[..., max(0, inner.stop - reach) : inner.stop, :]
         image[..., band, :] = fix(before, reference[..., seen, :])[..., inner, :]

@@ -33,7 +33,7 @@ from restore_core.networks.stable_diffusion import Autoencoder, StableDiffusion,
 from restore_core.problem import Problem
 from restore_core.processes import VariancePreserving
 from restore_core.settings import Settings
-from restore_core.tiling import Pieces, bands, windows
+from restore_core.tiling import Pieces, strips, windows
 
 MULTIPLE = 8  # latent pixels: three halvings in the U-Net
 OVERLAP = 16  # latent pixels shared by windows of the autoencoder
@@ -231,5 +231,5 @@ def _guide(picture: Tensor, latent: Tensor, coding: Autoencoding, options: Mappi
 
 def _flatness(picture: Tensor, factor: int) -> Iterator[Tensor]:
     """guidance.flatness in bands; two latent pixels more are whole blocks of its Sobel gradients."""
-    for _, seen, inner in bands(*picture.shape[-2:], 2 * factor, 2 * factor):
+    for _, seen, inner in strips(*picture.shape[-2:], 2 * factor, 2 * factor):
         yield flatness(picture[..., seen, :])[..., inner, :]
