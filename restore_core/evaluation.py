@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from restore_core.checkpoints import match
-from restore_core.checkpoints.reading import open_state
+from restore_core.checkpoints.files import open_state
 from restore_core.degradations import TASKS, Task, realworld
 from restore_core.engine import finish, restore
 from restore_core.errors import SettingsError

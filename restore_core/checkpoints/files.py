@@ -18,6 +18,7 @@ from torch import nn
 
 from restore_core.checkpoints import checksums, diffusers_form, match, recognition
 from restore_core.checkpoints.catalogue import CATALOGUE
+from restore_core.checkpoints.diffusers_form import open_any as open_state
 from restore_core.checkpoints.folders import folder, memory, mirrors
 from restore_core.checkpoints.reading import format_of
 from restore_core.checkpoints.recognition import naming
@@ -66,7 +67,7 @@ def verify(checkpoint: Checkpoint, path: Path) -> bool:
 def load(checkpoint: Checkpoint) -> nn.Module:
     """The record's network: found, its bytes compared, opened without running it, its shapes compared, filled."""
     path = locate(checkpoint)
-    state = diffusers_form.open_any(path, checkpoint.inside, whole=verify(checkpoint, path))
+    state = open_state(path, checkpoint.inside, whole=verify(checkpoint, path))
     with naming(path):
         _expect(checkpoint, path, state)
         return match.build(state, checkpoint.config)
@@ -115,7 +116,7 @@ def _put_together(checkpoint: Checkpoint, path: Path) -> Path:
 
 def check(checkpoint: Checkpoint, path: Path) -> None:
     """CheckpointError unless the file can be opened, is finite, and fits the record's network in names and shapes."""
-    state = diffusers_form.open_any(path, checkpoint.inside)
+    state = open_state(path, checkpoint.inside)
     with naming(path):
         _expect(checkpoint, path, state)
         state = match.network_of(state)
