@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -84,13 +85,17 @@ def _flops(run: Stage) -> int:
 
 @torch.no_grad()
 def seconds(sizes: Sizes, device: torch.device, precision: str, side: int, rounds: int) -> Iterator[str]:
-    """One call of each stage: the fastest of `rounds`."""
-    yield "| stage | calls | s a call | s a run |"
-    yield "|---|---|---|---|"
-    for name, run, calls in stages(sizes, device, side):
+    """One call of each stage, the fastest of `rounds`; its FLOPs and live bytes by the shapes alone, in float32."""
+    yield "| stage | calls an image | TFLOP a call | live MB | s a call | s an image |"
+    yield "|---|---|---|---|---|---|"
+    by_shapes = stages(sizes, torch.device("meta"), side)
+    for (name, run, calls), (_, shape, _) in zip(stages(sizes, device, side), by_shapes, strict=True):
         with devices.autocast(device, precision):
             taken = min(_timed(run, device) for _ in range(rounds))
-        yield f"| {name} | {calls} | {taken:.3f} | {taken * calls:.2f} |"
+        cost = f"{_flops(shape) / 1e12:.3g} | {peak_bytes(shape) / 1e6:.0f}"
+        yield f"| {name} | {calls} | {cost} | {taken:.3f} | {taken * calls:.2f} |"
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    yield f"\nThe process took {most:.1f} GB at most, the weights of one part of the networks at a time included."
 
 
 def _timed(run: Stage, device: torch.device) -> float:
@@ -180,7 +185,7 @@ def main() -> None:
     timed.add_argument("--side", type=int, default=512)
     timed.add_argument("--rounds", type=int, default=3)
     timed.add_argument("--device", default="cpu")
-    timed.add_argument("--precision", default="float32", choices=tuple(devices.PRECISIONS))
+    timed.add_argument("--precision", choices=tuple(devices.PRECISIONS), help="default: what the device does best")
     sized = commands.add_parser("memory")
     sized.add_argument("--sides", default="512,1024,2048")
     sized.add_argument("--colour", choices=tuple(FIXES), default="wavelet")
@@ -202,9 +207,10 @@ def _lines(asked: argparse.Namespace) -> Iterator[str]:
     elif asked.table == "seconds":
         device = devices.choose(asked.device)
         which = "published" if asked.full else "tiny"
-        yield f"{devices.describe(device)}, {asked.precision}, {asked.side} px, {which} sizes"
+        precision = asked.precision or devices.choose_precision(device)
+        yield f"{devices.describe(device)}, {precision}, {asked.side} px, {which} sizes\n"
         sizes = FULL if asked.full else TINY
-        yield from seconds(sizes, device, asked.precision, asked.side, asked.rounds)
+        yield from seconds(sizes, device, precision, asked.side, asked.rounds)
     elif asked.table == "memory":
         os.environ.setdefault("STEPBACK_MEMORY", "0.5")
         yield f"pieces that fit into {os.environ['STEPBACK_MEMORY']} GB"

@@ -12,15 +12,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks import fit_preview
+from benchmarks.diffbir import PARTS, peaks
 from benchmarks.diffbir_models import FULL, TINY, Networks, build
 from benchmarks.peak import peak_bytes
-from restore_core import library
+from restore_core import library, tiling
 from restore_core.checkpoints import catalogue
 from restore_core.engine import Noise, finish, restore, times_of
 from restore_core.errors import CheckpointError, ImageError, SettingsError
+from restore_core.guidance import flatness
 from restore_core.library import Library
 from restore_core.methods import METHODS, cleaning, diffbir_latent
 from restore_core.methods.cleaning import clean, grow_to_short_side
+from restore_core.methods.colour import FIXES, recolour
 from restore_core.methods.diffbir import DiffBIR
 from restore_core.methods.diffbir_latent import Autoencoding, prompts_of, read_prompts
 from restore_core.methods.diffbir_weights import PUBLISHED, process_of, spaced, truncated
@@ -287,6 +290,35 @@ def test_little_memory_means_small_pieces_and_the_same_start(networks, monkeypat
         starts.append(frames[0].step.x)
         assert frames[-1].result.shape == (1, 3, 40, 72)
     assert torch.equal(*starts) and sides == [128, 16]
+
+
+@pytest.mark.slow
+def test_beyond_the_pictures_themselves_memory_does_not_grow_with_the_photo(networks, monkeypatch):
+    """benchmarks.diffbir memory, at sizes and in pieces for tests: four times the pixels, an eighth more at most."""
+    monkeypatch.setenv("STEPBACK_MEMORY", "0.03")
+    beyond = []
+    for side in (128, 256):
+        found = zip(peaks(networks, side, {"cfg": 1.0, "guidance": 0.5}), PARTS, strict=True)
+        beyond.append([peak - pictures * 12 * side**2 for peak, (_, pictures) in found])
+    for (what, _), small, large in zip(PARTS, *beyond, strict=True):
+        assert 0 < large < 1.125 * small, what
+
+
+@pytest.mark.parametrize("how", FIXES)
+@pytest.mark.parametrize("width", [16, 3000])
+def test_colours_are_kept_in_place_and_in_strips_as_they_are_at_once(monkeypatch, how, width):
+    monkeypatch.setattr(tiling, "BAND", 40 * 16)
+    image, reference = torch.rand(2, 1, 3, 150, width, generator=torch.Generator().manual_seed(0))
+    expected = FIXES[how](image, reference)
+    result = recolour(image, reference, how)
+    assert result is image and torch.allclose(result, expected, atol=1e-6)
+
+
+def test_the_weight_of_guidance_in_strips_is_that_of_the_whole(monkeypatch):
+    monkeypatch.setattr(tiling, "BAND", 1)
+    picture = photo(96, 40)
+    parts = list(diffbir_latent._flatness(picture, 8))
+    assert len(parts) == 6 and torch.equal(torch.cat(parts, dim=-2), flatness(picture))
 
 
 def test_declared_needs_cover_what_the_published_sizes_take():
