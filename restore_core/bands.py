@@ -49,7 +49,9 @@ class Pointwise:
 
 def _worth_it(images: tuple[Tensor, ...]) -> bool:
     first = images[0]
-    if first.numel() < LARGE or first.ndim != 4 or torch.is_grad_enabled():
+    if first.numel() < LARGE or first.ndim != 4:
+        return False
+    if torch.is_grad_enabled() and any(image.requires_grad for image in images):
         return False
     return all(image.shape[-2:] == first.shape[-2:] for image in images)
 

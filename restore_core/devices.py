@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+import math
+import os
+import shutil
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from restore_core.errors import SettingsError
 
@@ -43,6 +48,59 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, PRECISIONS[precision])
+
+
+def cores() -> int:
+    """Physical cores that this process may use: hyper-threads share one, affinity and a container's quota limit them."""
+    try:
+        allowed = os.sched_getaffinity(0)
+    except AttributeError:  # not Linux; PyTorch counts cores there by itself
+        return torch.get_num_threads()
+    siblings = {_first_line(f"/sys/devices/system/cpu/cpu{n}/topology/thread_siblings_list") or str(n) for n in allowed}
+    quota, _, period = _first_line("/sys/fs/cgroup/cpu.max").partition(" ")
+    share = math.ceil(int(quota) / int(period)) if quota.isdigit() and period.isdigit() else len(siblings)
+    return max(1, min(len(siblings), share))
+
+
+def use_cores(workers: int = 1) -> int:
+    """Let networks on the CPU run on the cores that there are, shared among so many workers; never on more than now.
+
+    The environment variable OMP_NUM_THREADS has the last word. Returns the number of threads.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(torch.get_num_threads(), max(1, cores() // workers)))
+    return torch.get_num_threads()
+
+
+def _first_line(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def check_compiler(device: torch.device) -> None:
+    """SettingsError where networks cannot be compiled for `device`: told before a run."""
+    if device.type == "cpu":
+        wanted, found = "a C++ compiler", any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++", "cl")))
+    else:
+        wanted, found = "the package triton", importlib.util.find_spec("triton") is not None
+    if not found:
+        raise SettingsError(
+            f"Compiling networks needs {wanted}, and there is none on this machine. Install one, or leave compiling "
+            f"out: results are the same."
+        )
+
+
+def compiled(module: nn.Module, device: torch.device) -> nn.Module:
+    """The module itself, to be compiled when it is first called; its parts where only they are ever called.
+
+    On CUDA a call becomes one graph, whose kernels are launched at once.
+    """
+    parts = [module] if type(module).forward is not nn.Module.forward else module.children()
+    for part in parts:
+        part.compile(mode="reduce-overhead" if device.type == "cuda" else None)
+    return module
 
 
 def describe(device: torch.device) -> str:

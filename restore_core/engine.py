@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -176,7 +177,9 @@ class _Caller:
         if self.stop():
             raise Cancelled("The run was stopped. The last guess is kept.")
         with autocast(x.device, self.settings.precision):
-            return self.problem.network(x, t, cond).float()
+            raw = self.problem.network(x, t, cond)
+        # a compiled network's answer lies where the next one will: it is copied before it is kept
+        return raw.float() if raw.dtype != torch.float32 or not x.is_cuda else raw.clone()
 
 
 def times_of(problem: Problem, settings: Settings) -> Tensor:
@@ -208,7 +211,6 @@ def _sampler(settings: Settings) -> tuple[Sampler, dict]:
     return chosen, options
 
 
-@torch.no_grad()
 def restore(
     problem: Problem, settings: Settings, *, stop: Callable[[], bool] = never, noise: Draw | None = None
 ) -> Iterator[Frame]:
@@ -216,8 +218,22 @@ def restore(
 
     stop    asked before every network call (and every tile); when true, Cancelled is raised at once
     noise   replaces the seeded noise of a single sample (golden tests, the same noise for several runs)
-    Sampling takes place in the caller's thread, between one frame and the next.
+    Sampling takes place in the caller's thread, between one frame and the next. A frame that the caller lets go of is
+    gone before the next is made: whole pictures (torch.no_grad on a generator would keep the last one).
     """
+    with closing(_frames(problem, settings, stop, noise)) as frames:
+        while True:
+            with torch.no_grad():
+                frame = next(frames, None)
+            if frame is None:
+                return
+            yield frame
+            del frame
+
+
+def _frames(
+    problem: Problem, settings: Settings, stop: Callable[[], bool], noise: Draw | None
+) -> Generator[Frame]:
     sampler, options = _sampler(settings)
     times = times_of(problem, settings)
     total = len(times) * settings.samples

@@ -42,6 +42,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--spread", type=Path, metavar="FILE", help="with --samples: a map of what was invented")
     p.add_argument("--like", type=Path, metavar="FILE", help="repeat the run that made this result")
     p.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the best there is")
+    p.add_argument("--compile", action="store_true", help="warm up: compile the network, then run it faster")
     options.add_models(p)
     p.add_argument("--max-pixels", default=images.MAX_PIXELS, help="largest photo that is opened")
     p.add_argument("--json", action="store_true", help="print one JSON object about the run")
@@ -50,13 +51,15 @@ def add_parser(commands: Any) -> None:
 
 def _restore(asked: argparse.Namespace) -> int:
     options.use_models(asked)
-    library = Library(asked.device)
+    library = Library(asked.device, compile=asked.compile)
     photo = images.load(asked.input, max_pixels=options.whole("--max-pixels", asked.max_pixels))
     work = _job(asked, photo, library)
     output = asked.output or asked.input.with_name(f"{asked.input.stem}-{work.settings.method}.png")
     _check(asked, output, work)
     folders = [FrameFolder(asked.frames / kind) for kind in ("x_t", "guess")] if asked.frames else []
     recorder = Recorder(work.settings) if asked.film or asked.report else None
+    if asked.compile:
+        print("Warming up: the network is compiled at the first step, which takes a minute or two.", file=sys.stderr)
     last: Frame | None = None
     for frame in _with_bar(job.run(work, library)):
         for folder, picture in zip(folders, ("image", "estimate"), strict=False):

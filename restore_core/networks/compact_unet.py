@@ -151,7 +151,7 @@ class CompactModel(nn.Module):
         r, g, y (N, 3, H, W); a, s (N,) or 0-d, s > 0. Written in r rather than u, so that a = 0 is no exception.
         """
         power = self.describe(y) if power is None else power
-        a, s = (torch.as_tensor(c).to(r).reshape(-1, 1, 1, 1) for c in (a, s))
+        a, s = (torch.as_tensor(c).to(r, non_blocking=True).reshape(-1, 1, 1, 1) for c in (a, s))
         level = (s / a).clamp(max=LEVEL_RANGE[1]).reshape(-1).expand(len(r))
         raw = self.denoiser(self.network_input(r, a, s, g, y, self.sd), level, power).float()
         return self.estimate(raw, r, a, s, g, self.sd)

@@ -35,8 +35,9 @@ def sinusoids(value: Tensor, frequencies: Tensor) -> Tensor:
 
 
 def per_image(value: Tensor | float, x: Tensor) -> Tensor:
-    """A number for every image of x (N, C, H, W), or one for all: float32 (N,) on x's device."""
-    return torch.as_tensor(value, dtype=torch.float32, device=x.device).reshape(-1).expand(x.shape[0])
+    """A number for every image of x (N, C, H, W), or one for all: float32 (N,) on x's device, not waited for."""
+    value = torch.as_tensor(value, dtype=torch.float32)
+    return value.to(x.device, non_blocking=True).reshape(-1).expand(x.shape[0])
 
 
 class SinusoidalEmbedding(nn.Module):
