@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -31,12 +31,14 @@ import torch
 
 from restore_core import export, images, job, memory
 from restore_core.engine import Frame, finish, never
-from restore_core.errors import Cancelled, RestoreError, SettingsError
+from restore_core.errors import Cancelled, NotFinite, RestoreError, SettingsError
 from restore_core.job import Job
 from restore_core.library import Library
+from restore_core.tiling import AUTO_TILE
 
 LOG = logging.getLogger("stepback")
 PICTURES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+SMALLEST_TILE = 128  # pixels; where that is too much, no smaller one helps
 ATTEMPTS = 2  # how often a photo is begun again whose worker was lost
 
 
@@ -132,9 +134,29 @@ def _restored(
     item.target.parent.mkdir(parents=True, exist_ok=True)
     export.check_writable(item.target)
     tell(item, work, None)
-    last = finish(_told(job.run(work, library, stop=stop), item, work, tell))
+    work, last = _to_the_end(work, lambda way: _told(job.run(way, library, stop=stop), item, way, tell), library)
     export.save(last.result, item.target, like=work.like, settings=work.record(library, last))
     return work, last.calls
+
+
+def _to_the_end(work: Job, frames: Callable[[Job], Iterator[Frame]], library: Library) -> tuple[Job, Frame]:
+    """The job as it was carried out, and its last frame.
+
+    Once more in full precision where half of it held no numbers; in smaller tiles where memory ran short.
+    """
+    while True:
+        try:
+            return work, finish(frames(work))
+        except NotFinite:
+            if work.settings.precision == "float32":
+                raise
+            work = replace(work, settings=replace(work.settings, precision="float32"))
+        except (MemoryError, RuntimeError) as error:
+            tile = (work.settings.tile or AUTO_TILE) // 2
+            if not memory.is_shortage(error) or tile < SMALLEST_TILE:
+                raise
+            work = replace(work, settings=replace(work.settings, tile=tile))
+        memory.let_go(library.device)
 
 
 def _told(frames: Iterator[Frame], item: Item, work: Job, tell: Tell) -> Iterator[Frame]:

@@ -8,14 +8,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from restore_core import batch, export
+from restore_core import batch, export, images, job
 from restore_core.cli import main
 from restore_core.engine import Frame
-from restore_core.errors import SettingsError
+from restore_core.errors import NotFinite, SettingsError
 from restore_core.job import Job
 from restore_core.library import Library
 
@@ -177,6 +178,28 @@ def test_whatever_fails_is_a_sentence_and_the_others_go_on(photos: Path, tmp_pat
     outcomes = list(batch.run_all(items, REQUEST, batch.here(Library("cpu"), tell=tell)))
     assert [o.state for o in outcomes] == ["failed", "done", "done"]
     assert sentence in outcomes[0].sentence and "/secret" not in outcomes[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("error", "tried"),
+    [
+        (NotFinite("no numbers"), [("float16", None), ("float32", None)]),
+        (RuntimeError("not enough memory"), [("float16", None), ("float16", 384), ("float16", 192)]),
+    ],
+)
+def test_a_photo_is_tried_again_in_full_precision_or_in_smaller_tiles(photos: Path, monkeypatch, error, tried):
+    (item, *_), ways, frame = batch.plan(photos, photos / "out"), [], SimpleNamespace(done=True)
+
+    def run(work: Job, library: Library, *, stop=None):
+        ways.append((work.settings.precision, work.settings.tile))
+        if ways != tried:
+            raise error
+        yield frame
+
+    monkeypatch.setattr(batch.job, "run", run)
+    half = job.plan(images.load(item.source), Library("cpu"), task="denoise", precision="float16")
+    way, last = batch._to_the_end(half, lambda work: batch.job.run(work, Library("cpu")), Library("cpu"))
+    assert ways == tried and last is frame and (way.settings.precision, way.settings.tile) == tried[-1]
 
 
 def test_no_name_is_a_formula_in_the_table():

@@ -67,7 +67,7 @@ function come(files) {
 
 // how it stands
 
-const STATES = { new: "Being looked at", waiting: "Waiting" };
+const STATES = { new: "Being looked at", waiting: "Waiting", failed: "Failed" };
 
 function row(told) {
   let item = rows.get(told.n);
@@ -100,9 +100,9 @@ function fill(item, told) {
   if (told.thumbnail && part("img").src !== told.thumbnail) part("img").src = told.thumbnail;
   set(part(".name"), told.name);
   set(part("small"), [told.size, told.bytes].filter(Boolean).join(", "));
-  set(part(".seen"), told.seen);
+  set(part(".seen"), told.state === "failed" ? told.said : told.seen);
   const percent = Math.round(100 * told.share);
-  set(part(".word"), told.state === "working" ? `At work, ${percent} %` : told.state === "failed" ? `Failed: ${told.said}` : told.state === "done" ? `Done in ${told.seconds} s` : STATES[told.state]);
+  set(part(".word"), told.state === "working" ? `At work, ${percent} %` : told.state === "done" ? `Done in ${told.seconds} s` : STATES[told.state]);
   part("progress").hidden = told.state !== "working";
   part("progress").value = told.share;
   part("progress").setAttribute("aria-label", `Progress of ${told.name}`);
@@ -130,7 +130,7 @@ function whole(h) {
   const { done, failed } = h.counts, open = h.total - done - failed, some = h.total > 0;
   const start = head("[data-do=start]");
   if (!start) return;
-  set(start, h.running ? "Restoring" : done || failed ? (open ? `Go on: ${open} left` : "Restore") : `Restore${some ? " " + count(h.total, "photo") : ""}`);
+  set(start, h.running ? "Restoring" : done && open ? `Go on: ${open} left` : `Restore${open ? " " + count(open, "photo") : ""}`);
   able(start, some && open && !h.running);
   able(head("[data-do=stop]"), h.running && !h.stopping);
   able(head("[data-do=zip]"), done > 0);

@@ -28,7 +28,8 @@ from restore_core.ui.restore import TASK_CHOICES
 from restore_core.ui.viewer import address
 from restore_core.ui.weighing import offer_of
 
-FORMAT_CHOICES = [("PNG, exact", "png"), ("JPEG, small", "jpg"), ("WebP, smaller", "webp")]
+FORMAT_CHOICES = [("PNG", "png"), ("JPEG", "jpg"), ("WebP", "webp")]
+FORMAT_INFO = "PNG keeps every shade; JPEG and WebP are smaller."
 METHOD_INFO = "Automatic picks the method that suits what is wrong with each photo."
 GONE = "This list was removed from the server, since nobody looked at it for a while. Drop the photos again."
 WITH_ID = """(_, ...asked) => {
@@ -184,7 +185,9 @@ def fill(desk: Desk) -> Tab:
             word = gr.HTML(
                 widgets.preset_text(*PRESET_WORDS[2]), elem_id="batch-preset-word", apply_default_css=False
             )
-            suffix = gr.Radio(FORMAT_CHOICES, value="png", label="Save as", elem_id="batch-format")
+            suffix = gr.Radio(
+                FORMAT_CHOICES, value="png", label="Save as", info=FORMAT_INFO, elem_id="batch-format"
+            )
             with gr.Accordion("More settings", open=False, elem_id="batch-more"):
                 methods = [("Automatic", "auto"), *((card(key).title, key) for key in METHODS)]
                 method = gr.Dropdown(methods, value="auto", label="Method", info=METHOD_INFO, elem_id="batch-method")

@@ -7,16 +7,16 @@ from collections import deque
 from collections.abc import Callable
 
 LOOKED_BACK = 8  # photos
-TRUSTED = 0.5  # of a photo: so much weight has what was foreseen against what was measured
+TRUSTED = 0.5  # of a photo: so much weight has what was foreseen until one has ended, then ever less
 
 
 class Pace:
     """What is to come takes as much more, or less, than foreseen as what has just been done.
 
-        left = foreseen(to come) (seconds gone + w) / (foreseen(done) + w),     w = TRUSTED foreseen(one photo)
+        left = foreseen(to come) (seconds gone + w) / (foreseen(done) + w),   w = TRUSTED foreseen(one) / (1 + n)^2
 
-    over the last LOOKED_BACK photos, their waits for a turn included. Costs are in seconds as foreseen, so that the
-    quotient begins at 1.
+    over the last n photos, LOOKED_BACK at most, their waits for a turn included. Costs are in seconds as foreseen, so
+    that the quotient begins at 1.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
@@ -45,7 +45,8 @@ class Pace:
         photo   the cost of one, about
         """
         (began, before), (_, done) = self._marks[0], self._marks[-1]
-        measured, gone, weight = done - before + under_way, self._clock() - began, TRUSTED * photo
+        measured, gone = done - before + under_way, self._clock() - began
+        weight = TRUSTED * photo / len(self._marks) ** 2
         return to_come * (gone + weight) / (measured + weight) if measured + weight > 0 else 0.0
 
 
