@@ -49,6 +49,8 @@ class Library:
     def method(self, key: str, variant: str) -> Method:
         """The method with this variant's weights, on the device."""
         chosen = card(key).variant(variant)
+        for weights in chosen.weights.values():  # what is missing is told before gigabytes of the rest are read
+            files.locate(catalogue.record(weights))
         modules = {role: self.network(weights) for role, weights in chosen.weights.items()}
         return EVERY[key](chosen, modules)
 

@@ -16,9 +16,9 @@ from benchmarks.diffbir import PARTS, peaks
 from benchmarks.diffbir_models import FULL, TINY, Networks, build
 from benchmarks.peak import peak_bytes
 from restore_core import library, tiling
-from restore_core.checkpoints import catalogue
+from restore_core.checkpoints import catalogue, files
 from restore_core.engine import Noise, finish, restore, times_of
-from restore_core.errors import CheckpointError, ImageError, SettingsError
+from restore_core.errors import CheckpointError, ImageError, NotDownloaded, SettingsError
 from restore_core.guidance import flatness
 from restore_core.library import Library
 from restore_core.methods import METHODS, cleaning, diffbir_latent
@@ -142,6 +142,20 @@ def test_without_diffusers_the_way_to_get_it_is_told(monkeypatch):
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(CheckpointError, match=r"requirements-diffbir\.txt"):
         build(TINY, CPU)
+
+
+@pytest.mark.parametrize("missing", ["control", "network"])
+def test_what_is_missing_is_told_before_anything_is_read(tmp_path, monkeypatch, missing):
+    """A base without its control, and the reverse."""
+    monkeypatch.setenv("STEPBACK_WEIGHTS", str(tmp_path))
+    weights = CARD.variant("v2-1-photo").weights
+    for role, key in weights.items():
+        if role != missing:
+            path = files.path_of(catalogue.record(key))
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"not read")
+    with pytest.raises(NotDownloaded, match=rf"'{weights[missing]}' are not on this machine.*weights get"):
+        Library("cpu").method("diffbir", "v2-1-photo")
 
 
 def test_prompts_are_joined_photo_first():
