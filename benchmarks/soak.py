@@ -272,7 +272,8 @@ def summary(
     quantile = lambda values, q: round(float(np.quantile(values, q)), 2) if values else None  # noqa: E731
     return {
         "users": users, "seconds": seconds, "ends": dict(book.ends), "faults": book.faults, "mixed": book.mixed,
-        "tracebacks": log.count("Traceback"), "log": log[-3000:] if "Traceback" in log else "", "left": list(left), "places": book.places,
+        "tracebacks": log.count("Traceback"), "log": log[-3000:] if "Traceback" in log else "",
+        "left": list(left), "places": book.places,
         "wait": [quantile(book.waits, q) for q in (0.5, 0.95, 1.0)],
         "time": [quantile(book.times, q) for q in (0.5, 0.95, 1.0)],
         "logged": dict(Counter(job["outcome"] for job in jobs)),

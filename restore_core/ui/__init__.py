@@ -10,8 +10,8 @@ import gradio as gr
 
 from restore_core.images import MAX_PIXELS
 from restore_core.library import Library
-from restore_core.ui import batch, compare, degrade, learn, links, models, restore, tradeoff
-from restore_core.ui.desk import Desk
+from restore_core.ui import api, batch, compare, degrade, learn, links, models, restore, tradeoff
+from restore_core.ui.desk import Departures, Desk
 from restore_core.ui.turns import AT_ONCE, Turns
 
 TABS: tuple[tuple[str, str, Callable[[Desk], object]], ...] = (  # id, title, what fills it
@@ -45,6 +45,7 @@ def build(
     desk = Desk(library, turns=turns or Turns(), max_pixels=limit, keeper=keeper)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.HTML(HEADER, apply_default_css=False)
+        api.fill(desk)  # first, so that the name of its endpoint is free
         filled = {}
         with gr.Tabs(elem_id="tabs") as tabs:
             for key, title, fill in TABS:
@@ -53,6 +54,7 @@ def build(
                 links.wire_entry(shown, filled[key])
         links.wire(tabs, filled)
         page.unload(desk.leave)
+        page.unload(Departures(page).__call__)
     page.queue(max_size=4 * AT_ONCE, default_concurrency_limit=4)  # those who wait for the device wait in Turns
     return page
 

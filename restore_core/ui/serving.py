@@ -28,6 +28,7 @@ from restore_core.ui.turns import AT_ONCE, Turns
 PORT = 7860
 TRIED = 40
 LARGEST_PHOTO = "200mb"  # that strangers may send; who owns the machine also brings weights
+PAGES = 300  # open ones whose state is kept, a megabyte each; the longest unused goes first
 QUICK = 40  # threads for what is not a run
 
 
@@ -113,6 +114,7 @@ def serve(
     page.launch(
         server_name=host, server_port=chosen, share=share, prevent_thread_lock=True, max_threads=AT_ONCE + QUICK,
         app_kwargs={"middleware": [guard]}, auth=accounts.enter if accounts else None, enable_monitoring=False,
+        state_session_capacity=PAGES,
         **options,
     )  # fmt: skip
     address = f"http://{'localhost' if host in ('0.0.0.0', '::') else host}:{chosen}"
