@@ -163,6 +163,7 @@ def _told(frames: Iterator[Frame], item: Item, work: Job, tell: Tell) -> Iterato
     for frame in frames:
         tell(item, work, frame)
         yield frame
+        del frame  # before the next is made
 
 
 def _why(error: Exception, library: Library) -> str:

@@ -60,9 +60,9 @@ def tab(uploads: Path, library: Library) -> Iterator[batch_tab.Tab]:
     with gr.Blocks():
         made = batch_tab.fill(Desk(library, SessionStore(uploads.parent)))
     yield made
-    for batch, _ in list(made.listing.batches._batches.values()):
-        made.listing.batches.drop(batch)
-        assert batch.runner.join(20)
+    batches = [batch for batch, _ in made.listing.batches._batches.values()]
+    made.listing.batches.close()
+    assert all(batch.join(20) and not batch.run.folder.exists() for batch in batches)
 
 
 def drop(tab: batch_tab.Tab, uploads: Path, *names: str, id: str | None = None) -> str:
@@ -448,6 +448,17 @@ def test_time_left_stays_right(speed: float):
                 assert left == pytest.approx(sum(true[k:]) - share * takes, rel=0.2, abs=1.0)
         now[0] = sum(true[: k + 1])
         pace.ended(cost)
+
+
+def test_time_left_follows_a_change_of_pace():
+    now = [0.0]
+    pace = Pace(lambda: now[0])
+    for k in range(100):
+        now[0] += 1.0 if k < 50 else 3.0  # somebody else works on the machine
+        pace.ended(1.0)
+        if k == 49:
+            assert pace.left(50.0) == pytest.approx(50.0, rel=0.05)
+    assert pace.left(10.0) == pytest.approx(30.0, rel=0.05) and len(pace._marks) < 40
 
 
 def test_time_left_is_what_was_foreseen_before_anything_was_measured():

@@ -31,7 +31,7 @@ async function take(file, coming) {
     if (told.said) refused.push(`${file.name}: ${told.said}`);
     if (told.full) queue.length = 0;
   } catch (error) {
-    const why = error?.message?.includes(" ") ? `: ${error.message}` : "";
+    const why = error?.message?.includes(" ") ? ` (${error.message.replace(/[.\s]+$/, "")})` : "";
     refused.push(`${file.name} did not arrive on the server${why}. Drop it again.`);
   }
   flying -= 1;

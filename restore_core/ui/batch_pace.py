@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-LOOKED_BACK = 8  # photos
+LOOKED_BACK, AT_LEAST = 8, 30.0  # photos, and seconds
 TRUSTED = 0.5  # of a photo: so much weight has what was foreseen until one has ended, then ever less
 
 
@@ -15,13 +15,13 @@ class Pace:
 
         left = foreseen(to come) (seconds gone + w) / (foreseen(done) + w),   w = TRUSTED foreseen(one) / (1 + n)^2
 
-    over the last n photos, LOOKED_BACK at most, their waits for a turn included. Costs are in seconds as foreseen, so
-    that the quotient begins at 1.
+    over the last n photos, their waits for a turn included: so few that a change of pace is soon told, so many that
+    chance does not make it jump. Costs are in seconds as foreseen, so that the quotient begins at 1.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._clock = clock
-        self._marks: deque[tuple[float, float]] = deque(maxlen=LOOKED_BACK + 1)  # (when, foreseen cost done by then)
+        self._marks: deque[tuple[float, float]] = deque()  # (when, foreseen cost done by then)
         self.restart()
 
     def restart(self) -> None:
@@ -38,6 +38,8 @@ class Pace:
         """A photo of this foreseen cost has ended."""
         _, done = self._marks[-1]
         self._marks.append((self._clock(), done + cost))
+        while len(self._marks) > LOOKED_BACK + 1 and self._clock() - self._marks[1][0] > AT_LEAST:
+            self._marks.popleft()
 
     def left(self, to_come: float, *, under_way: float = 0.0, photo: float = 1.0) -> float:
         """Seconds for a cost `to_come`, the photo under way having had `under_way` of its cost done.

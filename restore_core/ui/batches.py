@@ -6,10 +6,12 @@ page's session: it ends when nobody has asked how it stands for some time.
 
 from __future__ import annotations
 
+import atexit
 import secrets
 import shutil
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from restore_core.ui.desk import Desk
 from restore_core.ui.sessions import SessionStore
 
 SWEEP = 20.0  # seconds between two looks at who is still there
+ENDING = 5.0  # seconds that a batch has to end in when the server does
 LEFT = "Nobody looked at this page for a while, so the run was stopped. Press Go on: what is done is kept."
 
 
@@ -47,7 +50,14 @@ class Limits:
 OWN = Limits(photos=2000, bytes=20_000_000_000, total=60_000_000_000, runs_on=86_400.0, kept=86_400.0)  # one's own
 
 
-@dataclass
+def _end(batches: weakref.ref[Batches]) -> None:
+    """The server ends: so do the runs, before the interpreter does, and the photos are removed."""
+    found = batches()
+    if found is not None:
+        found.close()
+
+
+@dataclass(eq=False)
 class Batches:
     """Safe between threads. `limits`: those of a machine of one's own, or of a server that is open to others."""
 
@@ -62,6 +72,7 @@ class Batches:
         self._batches: dict[str, tuple[Batch, float]] = {}
         self._lock = threading.Lock()
         self._sweeper: threading.Thread | None = None
+        atexit.register(_end, weakref.ref(self))  # a thread that is ended inside PyTorch ends the program with an abort
 
     def of(self, known: object) -> Batch | None:
         """The batch of this id, which comes from a browser; that its page is there is noted."""
@@ -128,6 +139,14 @@ class Batches:
             self._batches.pop(batch.id, None)
         batch.close()
         self.store.drop(batch.name)
+
+    def close(self) -> None:
+        """Drop all of them, and wait until nothing works any more."""
+        for batch, _ in list(self._batches.values()):
+            batch.close()
+        for batch, _ in list(self._batches.values()):
+            batch.join(ENDING)
+            self.drop(batch)
 
     def _make_room(self) -> None:
         with self._lock:

@@ -102,6 +102,13 @@ class Batch:
         self._closed = True
         self.runner.stop()
 
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until neither thread works; whether that is so."""
+        looker = self._looker
+        if looker is not None:
+            looker.join(timeout)
+        return self.runner.join(timeout) and self._looker is None
+
     # what goes to the page
 
     def look(self, since: int) -> dict[str, Any]:
