@@ -20,7 +20,8 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 def main() -> int:
     """Parse arguments, build the page, serve it; the exit code."""
     parser = argparse.ArgumentParser(description="Photo restoration by diffusion, live in a browser.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
+                        help="address to listen on; default: 127.0.0.1, this machine only")  # fmt: skip
     parser.add_argument("--port", type=int, help="default: 7860, or the next free one")
     parser.add_argument("--device", help="cpu, cuda, mps; default: the fastest there is")
     parser.add_argument("--models", type=Path, action="append", default=[], metavar="DIR",
