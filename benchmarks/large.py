@@ -16,12 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
-
-import torch
 
 ROOT = Path(__file__).parents[1]
 STEPS = 4
@@ -87,14 +85,22 @@ def child(arguments: Sequence[str]) -> None:
     """Restore as the command line does, and print one JSON object of peaks."""
     peaks = Peaks()
     from restore_core import cli, export, images, job
+    from restore_core.bands import Pointwise
     from restore_core.methods import compact
     from restore_core.moments import Recorder
+
+    class Shown(Pointwise):
+        """A decode of its own class, so that it can be watched."""
+
+        def __call__(self, image: Any) -> Any:
+            return super().__call__(image)
 
     peaks.watch(images, "load", "read")
     peaks.watch(job, "plan", "diagnosis")
     peaks.watch(compact, "predict", "predictor")
     peaks.watch(job, "restore", "sampling", stays=True)
-    peaks.watch(compact, "to_image", "decode")
+    peaks.watch(Shown, "__call__", "decode")
+    compact.to_image = Shown(compact.to_image.run)
     peaks.watch(Recorder, "take", "film")
     peaks.watch(export, "save", "write")
     began = time.perf_counter()

@@ -136,6 +136,7 @@ def run(job: Job, library: Library, *, stop: Callable[[], bool] = never) -> Iter
         if frame.decoded is not None or frame.index % LOOKED_AT == LOOKED_AT - 1:
             check_bounds(frame, job.settings)
         yield frame
+        del frame  # whole pictures, before the next are made
 
 
 def check_bounds(frame: Frame, settings: Settings) -> None:
