@@ -85,25 +85,27 @@ def _flops(run: Stage) -> int:
 
 @torch.no_grad()
 def seconds(sizes: Sizes, device: torch.device, precision: str, side: int, rounds: int) -> Iterator[str]:
-    """One call of each stage, the fastest of `rounds`; its FLOPs and live bytes by the shapes alone, in float32."""
-    yield "| stage | calls an image | TFLOP a call | live MB | s a call | s an image |"
-    yield "|---|---|---|---|---|---|"
+    """One call of each stage, the fastest of `rounds`, by the clock and by the processors; its FLOPs and live bytes by
+    the shapes alone, in float32."""
+    yield "| stage | calls an image | TFLOP a call | live MB | s a call | CPU s a call | s an image |"
+    yield "|---|---|---|---|---|---|---|"
     by_shapes = stages(sizes, torch.device("meta"), side)
     for (name, run, calls), (_, shape, _) in zip(stages(sizes, device, side), by_shapes, strict=True):
         with devices.autocast(device, precision):
-            taken = min(_timed(run, device) for _ in range(rounds))
+            taken, busy = min(_timed(run, device) for _ in range(rounds))
         cost = f"{_flops(shape) / 1e12:.3g} | {peak_bytes(shape) / 1e6:.0f}"
-        yield f"| {name} | {calls} | {cost} | {taken:.3f} | {taken * calls:.2f} |"
+        yield f"| {name} | {calls} | {cost} | {taken:.3f} | {busy:.3f} | {taken * calls:.2f} |"
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     yield f"\nThe process took {most:.1f} GB at most, the weights of one part of the networks at a time included."
 
 
-def _timed(run: Stage, device: torch.device) -> float:
-    began = time.perf_counter()
+def _timed(run: Stage, device: torch.device) -> tuple[float, float]:
+    """Seconds, and those of all this process's threads together: less disturbed where others use the machine."""
+    began, busy = time.perf_counter(), time.process_time()
     run()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - began
+    return time.perf_counter() - began, time.process_time() - busy
 
 
 PARTS = (("clean", 2), ("encode, pose", 2), ("control + U-Net", 2), ("decode, colour", 3))  # pictures there at the end
