@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from restore_core import export, images, invention, job
 from restore_core.checkpoints.catalogue import COMPACT
 from restore_core.commands import options
 from restore_core.engine import Frame
-from restore_core.errors import SettingsError
+from restore_core.errors import NotFinite, SettingsError
 from restore_core.export import FrameFolder
 from restore_core.library import Library
 from restore_core.methods import METHODS
@@ -56,21 +56,19 @@ def _restore(asked: argparse.Namespace) -> int:
     work = _job(asked, photo, library)
     output = asked.output or asked.input.with_name(f"{asked.input.stem}-{work.settings.method}.png")
     _check(asked, output, work)
-    folders = [FrameFolder(asked.frames / kind) for kind in ("x_t", "guess")] if asked.frames else []
-    recorder = Recorder(work.settings) if asked.film or asked.report else None
     if asked.compile:
         print("Warming up: the network is compiled at the first step, which takes a minute or two.", file=sys.stderr)
-    last: Frame | None = None
-    for frame in _with_bar(job.run(work, library)):
-        for folder, picture in zip(folders, ("image", "estimate"), strict=False):
-            folder.add(frame.index, getattr(frame, picture))
-        if recorder is not None:
-            recorder.take(frame)
-        last = frame if frame.done else None
-        del frame  # whole pictures, before the next are made
-    assert last is not None
+    notes = []
+    try:
+        last, recorder = _run(asked, work, library)
+    except NotFinite as error:
+        if work.settings.precision == "float32":
+            raise
+        notes.append(f"{error} This was done.")
+        work = replace(work, settings=replace(work.settings, precision="float32"))
+        last, recorder = _run(asked, work, library)
     record = work.record(library, last)
-    notes = list(export.save(last.result, output, like=work.like, settings=record))
+    notes += export.save(last.result, output, like=work.like, settings=record)
     found = _spread(asked.spread, last, record)
     notes += [found.sentence] if found else []
     if recorder is not None:
@@ -83,6 +81,22 @@ def _restore(asked: argparse.Namespace) -> int:
             print(sentence, file=sys.stderr)
         print(f"{output}: {last.calls} network calls in {last.seconds:.1f} s", file=sys.stderr)
     return 0
+
+
+def _run(asked: argparse.Namespace, work: job.Job, library: Library) -> tuple[Frame, Recorder | None]:
+    """The last frame, and what was recorded on the way to it."""
+    folders = [FrameFolder(asked.frames / kind) for kind in ("x_t", "guess")] if asked.frames else []
+    recorder = Recorder(work.settings) if asked.film or asked.report else None
+    last: Frame | None = None
+    for frame in _with_bar(job.run(work, library)):
+        for folder, picture in zip(folders, ("image", "estimate"), strict=False):
+            folder.add(frame.index, getattr(frame, picture))
+        if recorder is not None:
+            recorder.take(frame)
+        last = frame if frame.done else None
+        del frame  # whole pictures, before the next are made
+    assert last is not None
+    return last, recorder
 
 
 def _check(asked: argparse.Namespace, output: Path, work: job.Job) -> None:

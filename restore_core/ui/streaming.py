@@ -141,7 +141,7 @@ class Stream:
         self.rate, self.side, self.deadline, self.way = rate, side, deadline, Way()
         self.session, self.about = session, _about(settings) | dict(about or {})
         self.last: Frame | None = None
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
         self.stopped = False
         self._halt, self._news = threading.Event(), threading.Condition()
         self._latest: Shot | None = None
@@ -163,8 +163,9 @@ class Stream:
         self._halt.set()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait for the worker; whether it has ended."""
-        self._thread.join(timeout)
+        """Wait for the worker; whether it has ended. One that could not begin has."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def news(self) -> Iterator[News]:
@@ -204,8 +205,10 @@ class Stream:
                 self._run(mine)
         except Cancelled:
             self.stopped = True
-        except BaseException as error:  # the reader tells it; a thread has nobody to raise to
+        except Exception as error:  # the reader tells it; a thread has nobody to raise to
             self.error = error
+        except BaseException as error:  # its end is not to be the reader's
+            self.error = RuntimeError(f"the run's thread was ended by {type(error).__name__}: {error}")
         with self._news:
             self._ended = True
             self._news.notify_all()
