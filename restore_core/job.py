@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
+import torch
+
 from restore_core import __version__
 from restore_core.checkpoints.catalogue import COMPACT
 from restore_core.diagnosis import diagnose
 from restore_core.engine import Frame, never, restore
 from restore_core.errors import NotFinite, SettingsError
 from restore_core.images import Photo, join_alpha
-from restore_core.library import Library, card
+from restore_core.library import Library, card, worked_pixels
 from restore_core.methods import METHODS
 from restore_core.samplers import SAMPLERS
 from restore_core.settings import Settings
@@ -141,8 +143,9 @@ def run(job: Job, library: Library, *, stop: Callable[[], bool] = never) -> Iter
 
 def check_bounds(frame: Frame, settings: Settings) -> None:
     """NotFinite where x0 is no picture any more: not a number; or, at the end, far beyond the anchor's own size."""
-    guess, anchor = frame.step.prediction.x0.float(), frame.problem.anchor.float()
-    size = (guess.square().mean().sqrt() / anchor.square().mean().sqrt().clamp(min=1)).item()
+    both = frame.step.prediction.x0, frame.problem.anchor
+    guess, anchor = (torch.linalg.vector_norm(x) / x.numel() ** 0.5 for x in both)
+    size = (guess / anchor.clamp(min=1)).item()  # norms: no picture is made on the way
     if size < (math.inf if frame.decoded is None else BEYOND):
         return
     where = f"at step {frame.index + 1} of {frame.total}"
@@ -162,7 +165,7 @@ def seconds(job: Job, library: Library) -> float:
     before, each = library.rate(job.settings)
     height, width = job.size
     calls = SAMPLERS[job.settings.sampler].total_calls(job.settings.steps) * job.settings.samples
-    return height * width * (before + calls * each)
+    return worked_pixels(job.settings, height, width) * (before + calls * each)
 
 
 __all__ = ["AUTOMATIC", "METHODS", "Job", "again", "check_bounds", "method_of", "plan", "run", "seconds"]
