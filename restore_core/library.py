@@ -28,6 +28,12 @@ def card(key: str) -> Card:
     return EVERY[key].card
 
 
+def worked_pixels(settings: Settings, height: int, width: int) -> float:
+    """Of a result of this size, as many as the networks see: small photos may be grown for them (Variant.least)."""
+    least = card(settings.method).variant(settings.variant).least
+    return height * width * max(1.0, least / min(height, width)) ** 2
+
+
 class Library:
     """Networks on one device. Safe to share between threads; a network is loaded by one and waited for by the others.
 

@@ -258,6 +258,13 @@ def test_an_estimate_is_made_of_small_pictures_and_few_calls(networks, monkeypat
         assert max(args[0].shape[-1] for args in cleaner.calls) <= 128
 
 
+def test_a_small_photo_takes_as_long_as_the_512_pixels_that_it_is_grown_to():
+    ask = {key: CARD.settings(key) for key in ("v2-1-photo", "compact-denoise")}
+    assert library.worked_pixels(ask["v2-1-photo"], 100, 200) == pytest.approx(512 * 1024)
+    assert library.worked_pixels(ask["v2-1-photo"], 1000, 600) == 600_000
+    assert library.worked_pixels(ask["compact-denoise"], 100, 200) == 20_000
+
+
 def test_guidance_that_could_never_act_is_refused(networks):
     ask = settings("v2-1-photo", guidance=0.5, guidance_start=0.2, guidance_stop=0.6)
     with pytest.raises(SettingsError, match="would never act"):

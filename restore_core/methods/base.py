@@ -40,6 +40,7 @@ class Variant:
     presets   its own, in place of the card's
     paper     the authors' own run (sampler, steps, grid, variance), over the defaults; empty for our own weights
     fixed     settings that cannot be changed: key -> (value, the sentence that says why)
+    least     short side, in pixels of the result, to which smaller photos are grown while they are worked on
     """
 
     key: str
@@ -55,6 +56,7 @@ class Variant:
     presets: tuple[Preset, ...] = ()
     paper: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    least: int = 0
 
     @property
     def published(self) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from restore_core.checkpoints import catalogue
 from restore_core.methods.base import Variant, presets
+from restore_core.methods.cleaning import SHORT_SIDE
 from restore_core.methods.colour import COLOUR
 from restore_core.processes import VariancePreserving, beta_schedule, zero_terminal
 from restore_core.settings import Option
@@ -131,6 +132,7 @@ def _variant(
         defaults={**(_QUICK_EPS if early else _QUICK_V), **prompts, "guidance": 0.1},
         paper={**(_PAPER_EPS if early else _PAPER_V), **prompts},
         note=(_FACES if task == "face" else "") + _BIG.format(size),
+        least=SHORT_SIDE,
     )  # fmt: skip
 
 

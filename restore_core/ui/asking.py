@@ -12,7 +12,7 @@ from restore_core.degradations import TASKS
 from restore_core.errors import ImageError, SettingsError
 from restore_core.images import COMFORTABLE_PIXELS, READABLE, Header
 from restore_core.job import AUTOMATIC
-from restore_core.library import Library, card
+from restore_core.library import Library, card, worked_pixels
 from restore_core.methods import METHODS
 from restore_core.methods.base import PRESET_WORDS, Variant
 from restore_core.samplers import SAMPLERS
@@ -191,10 +191,10 @@ def seconds(ask: Ask, size: tuple[int, int], library: Library) -> tuple[float, i
     scale = card(settings.method).variant(settings.variant).scale
     height, width = size[0] * scale, size[1] * scale
     before, each = library.rate(settings)
-    latent = "autoencoder" in ask.weights.weights  # whose tiles are not the picture's pixels
+    latent = not {"autoencoder", "control"}.isdisjoint(ask.weights.weights)  # whose tiles are not the picture's pixels
     tile = 0 if latent else tile_size(settings.tile, height, width)
     pieces = sum(1 for _ in windows(height, width, tile, settings.overlap, 32)) if tile else 1
-    return height * width * (before + calls(settings) * each), pieces
+    return worked_pixels(settings, height, width) * (before + calls(settings) * each), pieces
 
 
 def duration(seconds: float) -> str:
