@@ -51,7 +51,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 
 def cores() -> int:
-    """Physical cores that this process may use: hyper-threads share one, affinity and a container's quota limit them."""
+    """Physical cores that this process may use: hyper-threads share one, affinity and a quota limit them."""
     try:
         allowed = os.sched_getaffinity(0)
     except AttributeError:  # not Linux; PyTorch counts cores there by itself

@@ -27,6 +27,14 @@ def free(device: torch.device) -> int:
     return int(min(most, (devices.free_memory(device) or UNKNOWN) + idle))
 
 
+def total() -> int:
+    """Bytes that the machine has, 0 where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0
+
+
 @dataclass(frozen=True)
 class Need:
     """What one network takes for the activations of a picture.

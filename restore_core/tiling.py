@@ -7,24 +7,45 @@ frames show the whole picture evolve and no seam has noise of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from restore_core import memory
+from restore_core.memory import Need
 
 AUTO_ABOVE = 1_500_000  # pixels of the process's space above which tiles are used by themselves
 AUTO_TILE = 768
 BAND = 1 << 17  # pixels
 
+SLACK = 1.5  # memory that a network takes over its live activations: scratch space, fragments
+
 Profile = Callable[[int, int, bool, bool], Tensor]  # (size, overlap, first, last) -> weights along one side
 
 
-def tile_size(asked: int | None, height: int, width: int) -> int:
-    """The side to use, 0 for none: as asked, or AUTO_TILE where the picture is large and nothing was asked."""
+class Hungry(Protocol):
+    """A network that says what it takes: bytes of live activations in float32 for each pixel it works on."""
+
+    bytes_per_pixel: int
+
+
+def tile_size(asked: int | None, height: int, width: int, fits: int | None = None) -> int:
+    """The side to use, 0 for none: as asked, or AUTO_TILE where the picture is large and nothing was asked.
+
+    fits   the side of the largest square that memory allows: where nothing was asked, tiles are no larger
+    """
     if asked is None:
         asked = AUTO_TILE if height * width > AUTO_ABOVE else 0
+        if fits is not None and (asked**2 or height * width) > fits**2:
+            asked = fits
     return asked if 0 < asked < max(height, width) else 0
+
+
+def fitting(network: Hungry, x: Tensor, multiple: int) -> int:
+    """The side of tiles for a picture x (N, C, H, W) by its size and by what memory is free now, 0 for none."""
+    fits = Need(SLACK * network.bytes_per_pixel).side(x.device, multiple, batch=len(x))
+    return tile_size(None, *x.shape[-2:], fits)
 
 
 def starts(length: int, tile: int, overlap: int, multiple: int = 1) -> list[int]:
@@ -159,7 +180,7 @@ class Pieces:
     """A network on windows that shrink when memory runs short: what was asked for is done again, in smaller pieces.
 
     tile      side of the first windows; None or 0: the whole picture
-    overlap   shared by neighbours, at most half a window
+    overlap   shared by neighbours; at most half a window where they have shrunk
     scale     how many times larger the output is
     """
 
@@ -187,9 +208,8 @@ class Pieces:
     ) -> Tensor:
         if not self.splits(x):
             return network(x, cond)
-        overlap = min(self.overlap, self.tile // 2)
         return tiled(
-            network, x, cond, tile=self.tile, overlap=overlap, multiple=self.multiple, scale=self.scale
+            network, x, cond, tile=self.tile, overlap=self.overlap, multiple=self.multiple, scale=self.scale
         )
 
     def _shrink(self, longest: int) -> bool:
@@ -197,6 +217,7 @@ class Pieces:
         now = min(self.tile or longest, longest)
         half = max(2, now // 2 // self.multiple) * self.multiple
         self.tile, shrunk = min(half, now), half < now
+        self.overlap = min(self.overlap, self.tile // 2)
         return shrunk
 
 

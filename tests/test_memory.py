@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import nullcontext
+from dataclasses import replace
+
 import pytest
 import torch
 from test_engine import problem, settings, smooth
 from torch import Tensor
 
+from benchmarks.networks import CASES, ROOT, Case
+from benchmarks.peak import peak_bytes
 from restore_core import memory
+from restore_core.checkpoints import match
 from restore_core.engine import finish, restore
 from restore_core.memory import Need
-from restore_core.tiling import Pieces
+from restore_core.networks import compact_unet
+from restore_core.tiling import SLACK, Pieces, fitting, starts, tile_size
 
 CPU = torch.device("cpu")
 
@@ -88,3 +96,57 @@ def test_pieces_may_be_larger_than_what_they_were_made_from():
     x = torch.arange(40.0 * 60).reshape(1, 1, 40, 60)
     twice = lambda part, cond: part.repeat_interleave(2, -1).repeat_interleave(2, -2)  # noqa: E731
     assert torch.allclose(Pieces(16, 4, scale=2)(twice, x, {}), twice(x, {}))
+
+
+class Greedy:
+    """A network of a megabyte a pixel, slack included."""
+
+    bytes_per_pixel = 10**6 / SLACK
+
+
+@pytest.mark.parametrize(
+    ("free", "size", "side"),
+    [(10**12, (700, 800), 0), (10**13, (4000, 6000), 768), (10**11, (4000, 6000), 224), (10**11, (200, 250), 0)],
+)
+def test_tiles_are_as_large_as_memory_allows(monkeypatch, free: int, size: tuple[int, int], side: int):
+    monkeypatch.setattr(memory, "free", lambda device: free)
+    assert fitting(Greedy(), torch.empty(1, 1, *size), 32) == side
+
+
+def test_what_was_asked_for_is_not_questioned():
+    assert tile_size(512, 4000, 6000, 64) == 512 and tile_size(0, 4000, 6000, 64) == 0
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_networks_take_what_they_say(case: Case, monkeypatch):
+    """Live activations of a full-size network, counted on the meta device: what it says, and not much less."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # unknown to the meta device
+    tensors = json.loads((ROOT / "tests" / "golden" / f"{case.fixture}.json").read_text())["tensors"]
+    shapes = {name: torch.empty(shape, device="meta") for name, shape, *_ in tensors}
+    with torch.device("meta"):
+        network = match.architecture_of(shapes).build(shapes, case.config).eval()
+    inputs = [torch.empty(i, device="meta") if isinstance(i, tuple) else torch.tensor([i]) for i in case.inputs]
+    took = peak_bytes(lambda: network(*inputs)) / inputs[0][0, 0].numel()
+    says = getattr(network, "denoise_fn", network).bytes_per_pixel
+    assert 0.8 * says < took <= says
+
+
+def test_compact_networks_take_what_they_say():
+    model, y = compact_unet.new(2, spectra=True).eval(), torch.zeros(1, 3, 128, 128)
+    power, levels = model.describe(y), (torch.tensor(1.0), torch.tensor(0.1))
+    runs = (lambda: model.predict(y, power), lambda: model.denoise(y, *levels, y, y, power))
+    took = [peak_bytes(run) / 128**2 for run in runs]
+    assert 0.8 * model.bytes_per_pixel < max(took) <= model.bytes_per_pixel
+
+
+def test_at_the_seams_tiles_differ_from_the_whole_no_more_than_elsewhere():
+    """Where windows overlap they are blended, so a seam shows no step; the difference is about the same everywhere."""
+    ask = settings(options={"eta": 0.0}, overlap=24)
+    run = lambda tile: finish(restore(problem(smooth, size=(192, 192)), replace(ask, tile=tile))).result  # noqa: E731
+    apart = (run(64) - run(0)).abs().mean(dim=1)[0]
+    seams = torch.zeros(192, 192, dtype=torch.bool)
+    for start in starts(192, 64, 24)[1:]:
+        seams[start : start + 24], seams[:, start : start + 24] = True, True
+    step = lambda image: (image[1:] - image[:-1]).abs().mean()  # noqa: E731
+    assert apart[seams].mean() < 3 * apart[~seams].mean() + 1e-4
+    assert step(run(64)[0, 0]) < 1.02 * step(run(0)[0, 0])

@@ -22,7 +22,7 @@ from restore_core.networks.compact_unet import CompactModel
 from restore_core.problem import Problem
 from restore_core.processes import Process
 from restore_core.settings import Option, Settings
-from restore_core.tiling import tile_size, tiled
+from restore_core.tiling import Pieces, fitting, tile_size
 
 FADING = Option(
     "fading", "Draw faded levels apart", 1.0, 0.0, 1.0, 0.05,
@@ -53,13 +53,12 @@ def to_image(x: Tensor) -> Tensor:
 @torch.no_grad()
 def predict(model: CompactModel, y: Tensor, settings: Settings) -> Tensor:
     """g(y), in tiles where the picture is large."""
-    tile = tile_size(settings.tile, *y.shape[-2:])
+    height, width = y.shape[-2:]
+    tile = fitting(model, y, MULTIPLE) if settings.tile is None else tile_size(settings.tile, height, width)
     run = lambda part, cond: model.predict(part, cond["power"])  # noqa: E731
     told = {"power": model.describe(y)}
     with autocast(y.device, settings.precision):
-        if not tile:
-            return run(y, told)
-        return tiled(run, y, told, tile=tile, overlap=max(64, settings.overlap), multiple=MULTIPLE)
+        return Pieces(tile, max(64, settings.overlap), MULTIPLE)(run, y, told)
 
 
 def pose(
@@ -98,4 +97,5 @@ def pose(
         from_guess=from_guess,
         clip=1.0,
         multiple=MULTIPLE,
+        tile=fitting(model, y, MULTIPLE),
     )

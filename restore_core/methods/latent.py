@@ -23,11 +23,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from restore_core.devices import autocast
+from restore_core.memory import Need
 from restore_core.networks.latent_unet import LatentUNet, Skips
 from restore_core.networks.layers import pad_to_multiple
 from restore_core.networks.vq_autoencoder import VQAutoencoder
 from restore_core.settings import Settings
-from restore_core.tiling import tile_size, windows
+from restore_core.tiling import SLACK, tile_size, windows
 
 OVERLAP = 64  # pixels shared by neighbouring windows; at least the reach of the autoencoders' convolutions
 RIDGE = 1e-3  # of the latents' mean variance: grey pictures leave some directions open
@@ -39,6 +40,7 @@ class Latents:
 
     encode    window (1, 3, H, W) -> (latent, whatever its decoding needs);   decode: the reverse
     factor    picture pixels a latent pixel;   multiple: sides of a window divide by it
+    need      bytes of live activations a picture pixel
 
     encode() must come before decode(), whose picture has the size that was encoded.
     """
@@ -50,9 +52,10 @@ class Latents:
         factor: int,
         multiple: int,
         settings: Settings,
+        need: float = 3_000.0,
     ):
         self._encode, self._decode, self.factor, self.multiple = encode, decode, factor, multiple
-        self._asked, self._precision = settings.tile, settings.precision
+        self._asked, self._precision, self._need = settings.tile, settings.precision, Need(SLACK * need)
         self._kept: list[Any] = []
         self._tile, self._size = 0, (0, 0)
 
@@ -63,7 +66,7 @@ class Latents:
         picture = self.padded(picture)
         height, width = picture.shape[-2:]
         asked = None if self._asked is None else self._asked * self.factor
-        tile = tile_size(asked, height, width) or max(height, width)
+        tile = tile_size(asked, height, width, self._need.side(picture.device, self.multiple)) or max(height, width)
         self._tile = -(-tile // self.multiple) * self.multiple
         self._kept = []
 
@@ -127,6 +130,7 @@ def vq_latents(autoencoder: VQAutoencoder, settings: Settings) -> Latents:
         autoencoder.factor,
         autoencoder.factor,
         settings,
+        autoencoder.bytes_per_pixel,
     )
 
 
@@ -136,7 +140,9 @@ def unet_latents(autoencoder: LatentUNet, settings: Settings) -> Latents:
     def decode(latent: Tensor, skips: Skips) -> Tensor:
         return autoencoder.decode(latent, skips)
 
-    return Latents(autoencoder.encode, decode, autoencoder.stride, autoencoder.multiple, settings)
+    return Latents(
+        autoencoder.encode, decode, autoencoder.stride, autoencoder.multiple, settings, autoencoder.bytes_per_pixel
+    )
 
 
 def fit(latent: Tensor, picture: Tensor) -> Tensor:

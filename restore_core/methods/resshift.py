@@ -29,6 +29,7 @@ from restore_core.networks.layers import pad_to_multiple
 from restore_core.problem import Problem
 from restore_core.processes import ResidualShifting
 from restore_core.settings import Option, Settings
+from restore_core.tiling import fitting
 
 STEPS = 15
 NOISE = Option(
@@ -118,6 +119,7 @@ class ResShift(Method):
             preview=preview(y, reference, self.variant.weights["autoencoder"], size),
             whole=True,
             multiple=unet.multiple,
+            tile=fitting(unet, y, unet.multiple),
         )
 
 

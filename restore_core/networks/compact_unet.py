@@ -124,6 +124,8 @@ class CompactModel(nn.Module):
     data_sd   the same of x0 itself: takes the place of sd where the condition is dropped (y = g = 0)
     """
 
+    bytes_per_pixel = 350  # the predictor; the denoiser takes 210
+
     def __init__(self, predictor: CompactUNet, denoiser: CompactUNet):
         super().__init__()
         self.predictor = predictor

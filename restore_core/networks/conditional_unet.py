@@ -191,6 +191,8 @@ class ConditionalUNet(nn.Module):
     kernel        side of the first convolution
     """
 
+    bytes_per_pixel = 6_000
+
     def __init__(
         self,
         channels: int,

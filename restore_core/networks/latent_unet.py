@@ -32,6 +32,8 @@ class LatentUNet(nn.Module):
     With L levels the stride is 2^(L - 1), while sides are padded to multiples of m = 2^L, as published.
     """
 
+    bytes_per_pixel = 900
+
     def __init__(self, channels: int, channels_out: int, widths: Sequence[int], latent_channels: int):
         super().__init__()
         depth = len(widths) - 1

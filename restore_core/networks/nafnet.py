@@ -134,6 +134,8 @@ class ConditionalNAFNet(nn.Module):
     stereo        two views: x and y (N, 2C, H, W)
     """
 
+    bytes_per_pixel = 2_000
+
     def __init__(
         self,
         channels: int,

@@ -149,6 +149,8 @@ class SR3UNet(nn.Module):
     told          "level": sqrt(abar_t) in (0, 1]; "step": t in 0 .. T - 1
     """
 
+    bytes_per_pixel = 3_400
+
     def __init__(
         self,
         in_channels: int,

@@ -148,6 +148,8 @@ class SwinUNet(nn.Module):
     lq_stages      see features_of_lq; none where the picture comes at the latent's size
     """
 
+    bytes_per_pixel = 17_700
+
     def __init__(
         self,
         channels: int,

@@ -211,6 +211,8 @@ class Codebook(nn.Module):
 class VQAutoencoder(nn.Module):
     """RGB in [-1, 1] (N, 3, H, W) <-> latents (N, C, H/f, W/f), f = `factor`."""
 
+    bytes_per_pixel = 3_100
+
     def __init__(self, encoder: Encoder, decoder: Decoder, codes: int, width: int):
         super().__init__()
         self.factor = 2 ** (len(encoder.down) - 1)
