@@ -178,10 +178,10 @@ def one_job(page: Page, book: Book, draw: random.Random) -> bool:
                 book.places += 1
         if first is None and (caption.startswith(("Step", "A first")) or shown["film"].get("done")):
             first = time.monotonic() - began
-        if number == stop:
+        if stop and number == stop and ending == "done":
             page.stop()
             ending = "stopped"
-        if number == close:
+        if close and number == close:
             with book.lock:
                 book.ends["closed"] += 1
             return False
