@@ -44,13 +44,22 @@ ATTEMPTS = 2  # how often a photo is begun again whose worker was lost
 
 @dataclass(frozen=True)
 class Request:
-    """What is done to every photo: the arguments of job.plan."""
+    """What is done to every photo: the arguments of job.plan.
+
+    smaller   whether photos above images.COMFORTABLE_PIXELS are reduced to that first
+    """
 
     task: str = "auto"
     method: str = "auto"
     preset: int = 2
     changes: Mapping[str, Any] = field(default_factory=dict)
     max_pixels: int = images.MAX_PIXELS
+    smaller: bool = False
+
+    def size_of(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) that a photo of this size is restored at."""
+        factor = images.reduction(size) if self.smaller else 1.0
+        return (int(size[0] / factor), int(size[1] / factor)) if factor > 1 else size
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one photo ended. `sentence` says what was seen in it, or why it failed."""
+    """How one photo ended. `sentence` says what was seen in it and could not be kept, or why it failed."""
 
     source: str
     target: str
@@ -115,19 +124,21 @@ def restore(
     began = time.perf_counter()
     outcome = partial(Outcome, str(item.source), str(item.target))
     try:
-        work, calls = _restored(item, request, library, stop, tell)
+        sentence, calls = _restored(item, request, library, stop, tell)
     except Cancelled:
         raise
     except Exception as error:  # of this photo; the others go on
         return outcome("failed", _why(error, library), time.perf_counter() - began)
-    return outcome("done", work.reason, time.perf_counter() - began, calls)
+    return outcome("done", sentence, time.perf_counter() - began, calls)
 
 
 def _restored(
     item: Item, request: Request, library: Library, stop: Callable[[], bool], tell: Tell
-) -> tuple[Job, int]:
-    """The photo's job and its network calls, when its result is written."""
+) -> tuple[str, int]:
+    """What there is to say of it, and its network calls, when its result is written."""
     photo = images.load(item.source, max_pixels=request.max_pixels)
+    if request.size_of(photo.size) != photo.size:
+        photo = images.reduce_by(photo, images.reduction(photo.size))
     work = job.plan(
         photo, library, task=request.task, method=request.method, preset=request.preset, **request.changes
     )
@@ -135,8 +146,8 @@ def _restored(
     export.check_writable(item.target)
     tell(item, work, None)
     work, last = _to_the_end(work, lambda way: _told(job.run(way, library, stop=stop), item, way, tell), library)
-    export.save(last.result, item.target, like=work.like, settings=work.record(library, last))
-    return work, last.calls
+    notes = export.save(last.result, item.target, like=work.like, settings=work.record(library, last))
+    return " ".join(filter(None, (work.reason, *photo.notes, *notes))), last.calls
 
 
 def _to_the_end(work: Job, frames: Callable[[Job], Iterator[Frame]], library: Library) -> tuple[Job, Frame]:
@@ -215,7 +226,8 @@ class Journal:
 def _mark(item: Item, request: Request) -> str:
     """Changes with the request, the photo's bytes (told by size and time) and the result's name."""
     status = item.source.stat()
-    told = [asdict(request), item.source.name, status.st_size, status.st_mtime_ns, item.target.name]
+    asked = {key: value for key, value in asdict(request).items() if key != "smaller" or value}  # as before it came
+    told = [asked, item.source.name, status.st_size, status.st_mtime_ns, item.target.name]
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 
 

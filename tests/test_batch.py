@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -149,6 +150,18 @@ def test_a_batch_can_be_watched_and_gives_the_device_away_between_photos(photos:
     assert next(outcomes).state == "done" and page.holds == [True, False]
     assert page.heard == [("a.png", None), ("a.png", 0), ("a.png", 1)]
     assert [o.state for o in outcomes] == ["done", "done"] and page.holds == [True, False] * 3
+
+
+def test_what_could_not_be_kept_is_told(tmp_path: Path):
+    source = tmp_path / "photos" / "see-through.png"
+    source.parent.mkdir()
+    alpha = torch.ones(1, 1, 20, 24)
+    alpha[..., :5] = 0
+    export.save(torch.rand(1, 3, 20, 24), source)
+    export.save(torch.rand(1, 3, 20, 24), source, like=replace(images.load(source), alpha=alpha))
+    (item,) = batch.plan(source.parent, tmp_path / "out", suffix=".jpg")
+    outcome = batch.restore(item, REQUEST, Library("cpu"))
+    assert outcome.state == "done" and "what was transparent is white" in outcome.sentence
 
 
 def test_stopped_nothing_is_half(photos: Path, tmp_path: Path):

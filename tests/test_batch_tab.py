@@ -33,7 +33,7 @@ from restore_core.ui.sessions import SessionStore
 from restore_core.ui.widgets import AWAY
 
 pytestmark = pytest.mark.usefixtures("loops")
-ASKED = ("denoise", 2, "png", "irsde", 1)  # task, preset, format, method, seed
+ASKED = ("png", "denoise", 2, "irsde", 1, False)  # format, task, preset, method, seed, smaller copies
 
 
 @pytest.fixture(scope="module")
@@ -144,10 +144,18 @@ def test_each_photo_is_judged_by_itself_where_nobody_is_sure(tab, uploads: Path,
     flat = torch.full((1, 3, 64, 80), 0.5)
     export.save(flat, uploads / "small.png")
     id = drop(tab, uploads, "a.png", "small.png")
-    restored(tab, id, "auto", 0, "png", "auto", 3)
+    restored(tab, id, "png", "auto", 0, "auto", 3, False)
     results = tab.listing.batches.of(id).run.folder / "results"
     records = [export.read_settings(results / name) for name in ("a.png", "small.png")]
     assert records[0]["task"] != records[1]["task"] and {r["settings"]["seed"] for r in records} == {3}
+
+
+def test_large_photos_are_reduced_where_that_is_asked(tab, uploads: Path, monkeypatch):
+    monkeypatch.setattr(images.reduction, "__defaults__", (120,))
+    id = drop(tab, uploads, "a.png")
+    told = restored(tab, id, *ASKED[:-1], True)
+    result = images.inspect(tab.listing.batches.of(id).run.folder / "results" / "a.png")
+    assert result.size == (10, 12) and "smaller copy of 12 x 10" in told["rows"][0]["seen"]
 
 
 def test_photos_dropped_while_it_runs_are_restored_too(tab, uploads: Path):
@@ -182,7 +190,7 @@ def test_again_with_other_settings_and_another_format(tab, uploads: Path):
     assert "no photo waiting" in tab.start(event(id=id), *ASKED)
     tab.listing.act({"id": id, "do": "anew"})
     assert states(tab, id) == {"a.png": "waiting"}
-    restored(tab, id, "deblur", 1, "webp", "dvsr", 7)
+    restored(tab, id, "webp", "deblur", 1, "dvsr", 7, False)
     (path,) = (tab.listing.batches.of(id).run.folder / "results").iterdir()
     record = export.read_settings(path)
     assert path.name == "a.webp" and record["task"] == "deblur" and record["settings"]["method"] == "dvsr"
@@ -203,6 +211,22 @@ def test_a_single_run_comes_in_between_two_photos(tab, uploads: Path):
     assert between - before <= 2 < 6 - between
     assert tab.listing.batches.of(id).runner.join(60)
     assert set(states(tab, id).values()) == {"done"}
+
+
+def test_a_single_run_comes_in_between_two_steps_of_a_long_photo(tab, uploads: Path):
+    tab.desk.turns.slice = 0.0  # every photo is long
+    id = drop(tab, uploads, "a.png", "b.jpg")
+    seen(tab, id)
+    batch = tab.listing.batches.of(id)
+    shares = lambda: [e.share for e in batch.entries if e.state == "working"]  # noqa: E731
+    assert tab.start(event(id=id), *ASKED) == ""
+    until(lambda: any(0 < share < 0.7 for share in shares()))
+    with tab.desk.turns.turn(lambda: False, session="somebody else"):
+        paused = shares()
+        time.sleep(0.2)
+        assert paused == shares() and 0 < paused[0] < 1
+        assert tab.listing.look({"id": id, "since": 0})["head"]["queued"]
+    assert batch.runner.join(60) and set(states(tab, id).values()) == {"done"}
 
 
 def test_a_full_queue_is_waited_for(tab, uploads: Path):
@@ -282,7 +306,7 @@ def test_a_name_is_text_wherever_it_is_shown(tab, uploads: Path):
 
 def test_before_and_after_of_one_photo(tab, uploads: Path):
     id = drop(tab, uploads, "a.png", "b.jpg")
-    restored(tab, id, "sr4", 2, "jpg", "auto", 1)
+    restored(tab, id, "jpg", "sr4", 2, "auto", 1, False)
     updates = tab.open(event(id=id, n=1))
     pictures = updates[tab.viewer]["pictures"]
     paths = [Path(p["src"].removeprefix("gradio_api/file=")) for p in pictures]
@@ -306,10 +330,10 @@ def test_the_time_is_told_before_the_start_and_follows_the_settings(tab, uploads
     assert tab.listing.look({"id": id, "since": 0})["head"]["left"].startswith("about")
     for preset in (2, 4):
         calls = Ask("denoise", "sr3", preset=preset).settings().steps
-        tab.expect(id, "denoise", preset, "png", "sr3", 1)
+        tab.expect(id, "denoise", preset, "sr3", 1, False)
         until(lambda: cost() == pytest.approx(2 * 20 * 24 * 1e-5 * (1 + calls)))  # noqa: B023
-    tab.expect(id, "no such task", 2, "png", "auto", 1)  # told at the start
-    assert "no task called" in tab.start(event(id=id), "no such task", 2, "png", "auto", 1)
+    tab.expect(id, "no such task", 2, "auto", 1, False)  # told at the start
+    assert "no task called" in tab.start(event(id=id), "png", "no such task", 2, "auto", 1, False)
 
 
 def test_missing_weights_are_told_before_the_start(tab, uploads: Path, tmp_path: Path, monkeypatch):

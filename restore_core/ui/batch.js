@@ -75,15 +75,19 @@ function row(told) {
     item = make("tr", "", $("tbody"));
     const first = make("th", "", item), photo = make("div", "photo", first);
     first.scope = "row";
+    item.setAttribute("role", "row");  // said again, for a phone's layout is no table's
+    first.setAttribute("role", "rowheader");
     make("img", "", photo).alt = "";
     const text = make("span", "text", photo);
     make("span", "name", text);
     make("small", "", text);
-    make("td", "seen", item);
+    make("td", "seen", item).setAttribute("role", "cell");
     const state = make("td", "state", item);
+    state.setAttribute("role", "cell");
     make("span", "word", state);
     make("progress", "", state).max = 1;
     const deeds = make("td", "deeds", item);
+    deeds.setAttribute("role", "cell");
     for (const [deed, label] of [["open", "Look"], ["retry", "Try again"], ["remove", "Remove"]]) {
       const button = make("button", "", deeds, label);
       button.type = "button";

@@ -31,6 +31,7 @@ from restore_core.ui.weighing import offer_of
 FORMAT_CHOICES = [("PNG", "png"), ("JPEG", "jpg"), ("WebP", "webp")]
 FORMAT_INFO = "PNG keeps every shade; JPEG and WebP are smaller."
 METHOD_INFO = "Automatic picks the method that suits what is wrong with each photo."
+SMALLER = "Smaller copies of photos above 12 million pixels"
 GONE = "This list was removed from the server, since nobody looked at it for a while. Drop the photos again."
 WITH_ID = """(_, ...asked) => {
   try { return [sessionStorage.getItem("stepback-batch") || "", ...asked]; } catch { return ["", ...asked]; }
@@ -99,6 +100,7 @@ class Tab:
     format: gr.Radio
     method: gr.Dropdown
     seed: gr.Number
+    smaller: gr.Checkbox
     message: gr.HTML
     opened: gr.Row
     title: gr.HTML
@@ -106,19 +108,21 @@ class Tab:
     known: gr.Textbox
     listed: gr.HTML
 
-    def start(
-        self, event: gr.EventData, task: str, preset: int, suffix: str, method: str, seed: float | None
-    ) -> str:
+    @property
+    def asked(self) -> list[Any]:
+        """The components that request() reads, in its order."""
+        return [self.task, self.preset, self.method, self.seed, self.smaller]
+
+    def start(self, event: gr.EventData, suffix: str, *asked: Any) -> str:
         """Restore what waits."""
         try:
             batch = self._batch_of(event)
-            request = self.request(task, preset, method, seed)
-            batch.start(request, f".{suffix if suffix in FORMATS else FORMATS[0]}")
+            batch.start(self.request(*asked), f".{suffix if suffix in FORMATS else FORMATS[0]}")
         except Exception as error:
             return widgets.text(sentence(error), "error")
         return ""
 
-    def request(self, task: str, preset: int, method: str, seed: float | None) -> Request:
+    def request(self, task: str, preset: int, method: str, seed: float | None, smaller: bool) -> Request:
         """What is asked for every photo; SettingsError where no photo could be restored so."""
         asked = Ask(task or "auto", method or "auto", preset=int(preset), seed=int(seed or 0))
         if asked.task != "auto" or asked.method != "auto":
@@ -126,17 +130,15 @@ class Tab:
             lacking = offer_of(asked, self.desk.library)
             if lacking:
                 raise SettingsError(f"{lacking} Get it on the Models tab, or choose Automatic.")
-        return Request(
-            asked.task, asked.method, asked.preset, {"seed": asked.seed}, max_pixels=self.desk.max_pixels
-        )
+        changes = {"seed": asked.seed}
+        return Request(asked.task, asked.method, asked.preset, changes, self.desk.max_pixels, bool(smaller))
 
     def expect(self, known: str, *asked: Any) -> None:
         """A setting was changed: how long it would take is told anew. What cannot be done is told at the start."""
         batch = self.listing.batches.of(known)
         if batch is not None:
             with suppress(RestoreError):
-                task, preset, _, method, seed = asked
-                batch.expect(self.request(task, preset, method, seed))
+                batch.expect(self.request(*asked))
 
     def open(self, event: gr.EventData) -> Updates:
         """Before and after of one photo; of none, to put them away."""
@@ -162,12 +164,11 @@ class Tab:
     def wire(self) -> None:
         """Which event calls which handler."""
         quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        asked = [self.task, self.preset, self.format, self.method, self.seed]
-        self.listed.submit(self.start, asked, self.message, **quick)
+        self.listed.submit(self.start, [self.format, *self.asked], self.message, **quick)
         self.listed.select(self.open, None, [self.opened, self.title, self.viewer, self.message], **quick)
-        for control in asked:
+        for control in self.asked:
             control.input(
-                self.expect, [self.known, *asked], None, js=WITH_ID, trigger_mode="always_last", **quick
+                self.expect, [self.known, *self.asked], None, js=WITH_ID, trigger_mode="always_last", **quick
             )
         self.preset.input(
             lambda preset: widgets.preset_text(*PRESET_WORDS[int(preset)]), self.preset, self.word,
@@ -195,6 +196,7 @@ def fill(desk: Desk) -> Tab:
                     1, precision=0, minimum=0, maximum=widgets.MAX_SEED, label="Variation number (seed)",
                     info="Same number, same result.", elem_id="batch-seed",
                 )  # fmt: skip
+                smaller = gr.Checkbox(False, label=SMALLER, elem_id="batch-smaller")
         with gr.Column(scale=9, min_width=330, elem_id="batch-seeing"):
             gr.HTML(html_template=_part("batch-head.html"), apply_default_css=False, elem_id="batch-head")
             message = widgets.announcement("batch-message")
@@ -206,8 +208,9 @@ def fill(desk: Desk) -> Tab:
             listing = Listing(Batches(desk))
             listed = _list(listing)
     tab = Tab(
-        desk, listing, task, preset, word, suffix, method, seed, message, opened, title, pictures, known, listed
-    )
+        desk, listing, task, preset, word, suffix, method, seed, smaller, message, opened, title, pictures,
+        known, listed,
+    )  # fmt: skip
     tab.wire()
     return tab
 

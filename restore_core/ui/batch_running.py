@@ -28,18 +28,23 @@ class Runner:
     session   by which the turns know it
     room      a sentence where so many more bytes are too many, "" where there is room
     said      why the run ended before its end, "" where it did not
-    queued    whether somebody else has the device
     """
 
     def __init__(self, desk: Desk, entries: Entries, results: Path, session: str, room: Callable[[int], str]):
         self.desk, self.entries, self.results, self.session, self.room = desk, entries, results, session, room
         self.request, self.suffix = Request(), ".png"
-        self.said, self.queued = "", False
+        self.said, self._queued = "", False
         self.pace = Pace()
         self._halt = threading.Event()
         self._thread: threading.Thread | None = None
         self._turn: Turn | None = None
         self._entry: Entry | None = None
+
+    @property
+    def queued(self) -> bool:
+        """Whether somebody else has the device."""
+        turn = self._turn
+        return self._queued or (turn is not None and turn.paused)
 
     @property
     def running(self) -> bool:
@@ -97,7 +102,7 @@ class Runner:
             request = self.request
             ask = Ask(request.task, request.method, preset=request.preset, seen=entry.task)
             try:
-                entry.cost = seconds(ask, entry.size, self.desk.library)[0]
+                entry.cost = seconds(ask, request.size_of(entry.size), self.desk.library)[0]
             except RestoreError:
                 entry.cost = 0.0  # its restoration will tell what is the matter
         if unknown:
@@ -112,10 +117,9 @@ class Runner:
 
     def left(self) -> float | None:
         """Seconds to the end of the run, or that it would take; None while nothing tells."""
-        mean = self._mean()
-        if not mean:
+        mean, todo = self._mean(), [e for e in self.entries if not e.ended]
+        if not mean or not todo:
             return None
-        todo = [e for e in self.entries if not e.ended]
         under_way = sum((e.cost or mean) * e.share for e in todo)
         to_come = sum((e.cost or mean) * (1 - e.share) for e in todo)
         return self.pace.left(to_come, under_way=under_way, photo=mean) if self.running else to_come
@@ -163,15 +167,15 @@ class Runner:
     @contextmanager
     def _held(self) -> Iterator[None]:
         """The device for one photo; others come in between two photos, and between steps where one takes long."""
-        self.queued = True
+        self._queued = True
         try:
             with ExitStack() as held:
                 self._turn = self._take_turn(held)
-                self.queued = False
+                self._queued = False
                 self.foresee()
                 yield
         finally:
-            self.queued, self._turn = False, None
+            self._queued, self._turn = False, None
 
     def _take_turn(self, held: ExitStack) -> Turn:
         while True:
@@ -203,6 +207,7 @@ class Runner:
                 return
             entry.state, entry.outcome = ("done" if done else "failed"), outcome
             entry.made = Path(outcome.target).stat().st_size if done else 0
+            entry.seen = outcome.sentence if done and outcome.sentence else entry.seen
             self.pace.ended((entry.cost or 0.0) * (1.0 if done else entry.share))
             self._entry = None
             self.entries.touch(entry)

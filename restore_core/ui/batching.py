@@ -194,10 +194,11 @@ class Batch:
     def _look_at(self, entry: Entry) -> None:
         try:
             with _looking:
-                rgb = images.load(entry.source, max_pixels=self.desk.max_pixels).rgb
-                seen, pixels = diagnose(rgb), images.to_uint8(images.shrink_to(rgb, THUMBNAIL))
-            entry.size, entry.task, entry.seen = tuple(rgb.shape[-2:]), seen.task, seen.sentence
-            entry.thumbnail, state = export.data_uri(pixels), "waiting"
+                photo = images.load(entry.source, max_pixels=self.desk.max_pixels)
+                seen, small = diagnose(photo.rgb), images.shrink_to(photo.rgb, THUMBNAIL)
+            entry.size, entry.task = photo.size, seen.task
+            entry.seen = " ".join((seen.sentence, *photo.notes))
+            entry.thumbnail, state = export.data_uri(images.to_uint8(small)), "waiting"
         except Exception as error:  # of this photo; the others are looked at all the same
             entry.outcome, state = Outcome(str(entry.source), "", "failed", sentence(error)), "failed"
         with self.entries.lock:
