@@ -208,9 +208,11 @@ class Pieces:
     ) -> Tensor:
         if not self.splits(x):
             return network(x, cond)
-        return tiled(
+        whole = tiled(
             network, x, cond, tile=self.tile, overlap=self.overlap, multiple=self.multiple, scale=self.scale
         )
+        memory.trim(x.device)  # before large pictures are made
+        return whole
 
     def _shrink(self, longest: int) -> bool:
         """Half the windows, on the network's grid; False if they are as small as they get."""
