@@ -185,15 +185,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if asked.list:
         print("\n".join(f"{name}: {' '.join(part.command)}" for name, part in PARTS.items()))
         return
-    found = json.loads(asked.into.read_text(encoding="utf-8")) if asked.into.exists() else {}
     for name in asked.only:
         began = time.perf_counter()
         told = list(rows(PARTS[name], run(PARTS[name])))
-        found[name] = {"machine": machine(), "seconds": round(time.perf_counter() - began), "rows": told}
-        asked.into.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        asked.into.with_suffix(".md").write_text(table(found), encoding="utf-8")
+        part = {"machine": machine(), "seconds": round(time.perf_counter() - began), "rows": told}
+        keep(asked.into, name, part)
         for row in told:
             print(_row(row, name), flush=True)
+
+
+def keep(path: Path, name: str, part: Mapping[str, Any]) -> None:
+    """Add a part to what was found before, in the order of PARTS, and write the table anew."""
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found[name] = part
+    found = {key: found[key] for key in PARTS if key in found}
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(table(found), encoding="utf-8")
 
 
 if __name__ == "__main__":
