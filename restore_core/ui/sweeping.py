@@ -40,6 +40,7 @@ from restore_core.tradeoff.running import missing
 from restore_core.tradeoff.sweep import calls_of
 from restore_core.ui.asking import duration, need_photo
 from restore_core.ui.desk import Desk, sentence
+from restore_core.ui.running import waits
 from restore_core.ui.turns import Turn
 
 PERIOD = 0.5  # seconds between two lines about progress
@@ -189,6 +190,7 @@ class Sweeping:
         self._desk, self._halt, self._news = desk, threading.Event(), threading.Condition()
         self._now: tuple[Settings, int, int] | None = None
         self._began = time.monotonic()
+        self._turn: Turn | None = None
         self._thread = threading.Thread(target=self._work, name="stepback-sweep", daemon=True)
 
     def start(self) -> Sweeping:
@@ -227,6 +229,11 @@ class Sweeping:
         return spent * (1 - share) / share if spent > 3 and share > 0.02 else None
 
     @property
+    def waits(self) -> tuple[int, float | None]:
+        """(place in the queue, 0 on the device; seconds until its turn)."""
+        return (1, None) if self._turn is None else self._desk.turns.wait_of(self._turn)
+
+    @property
     def where(self) -> str:
         """The run of this moment."""
         now = self._now
@@ -234,7 +241,9 @@ class Sweeping:
 
     def _work(self) -> None:
         try:
-            with self._desk.turns.turn(self._halt.is_set, session=self._session, about=self._about) as mine:
+            with self._desk.turns.place(self._halt.is_set, session=self._session, about=self._about) as mine:
+                self._turn = mine
+                self._desk.turns.take(mine)
                 self.waiting, self._began = False, time.monotonic()
                 self._measure(mine)
         except Cancelled:
@@ -307,8 +316,9 @@ def _sweep(desk: Desk, session: str, found: Board, plan: Sequence[Request]) -> I
 
 
 def _caption(work: Sweeping, done: int, of: int) -> str:
-    if work.waiting:
-        return "Waiting for another run to end"
+    place, until = work.waits
+    if place:
+        return waits(place, until, begun=not work.waiting)
     left = work.left
     parts = [f"{done} of {of} points", work.where, f"{duration(left)} left" if left and left > 1 else ""]
     return " · ".join(filter(None, parts))
