@@ -1,4 +1,4 @@
-"""Training: AdamW, cosine rate, averaged weights, and a state on disk that survives a kill."""
+"""Training: Muon and AdamW, cosine rate, averaged weights, and a state on disk that survives a kill."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from restore_core.images import resize
 from restore_core.training import curve
 from restore_core.training.control import TrainDiffBIR
 from restore_core.training.data import Crops, generator_of, split, to_tensor
+from restore_core.training.muon import Muon
 from restore_core.training.published import TrainIRSDE, TrainResShift, TrainSR3
 from restore_core.training.recipes import Choices, Compact, DvSR, Recipe
 
@@ -103,9 +104,9 @@ class Run:
         )
         self.average.load_state_dict(self.model.state_dict())
         self.average.requires_grad_(False).eval()
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=plan.rate, betas=(0.9, 0.99), weight_decay=1e-4
-        )
+        inner = self.recipe.kernels(self.model)
+        ids = {id(p) for p in inner}
+        self.optimiser = Muon(inner, (p for p in self.model.parameters() if id(p) not in ids))
         self.update, self.seconds = 0, 0.0
 
     @property
@@ -127,10 +128,9 @@ class Run:
 
     def step(self, x0: Tensor, y: Tensor) -> dict[str, float]:
         """One update from one batch; its losses."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.rate
+        self.optimiser.rate = self.rate
         losses = self.losses(x0, y)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         sum(losses.values()).backward()
         for part, largest in self.recipe.clips(self.model):
             nn.utils.clip_grad_norm_(part.parameters(), largest)

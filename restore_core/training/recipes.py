@@ -92,6 +92,10 @@ class Recipe(ABC):
     def observe(self, model: nn.Module, update: int) -> None:  # noqa: B027
         """Called after each update, for what is measured rather than learnt."""
 
+    def kernels(self, model: nn.Module) -> list[nn.Parameter]:
+        """What Muon trains; the rest is AdamW's."""
+        return []
+
     def clips(self, model: nn.Module) -> tuple[tuple[nn.Module, float], ...]:
         """Parts of the model with the largest norm of each one's gradient."""
         return ((model, 1.0),)
@@ -133,6 +137,11 @@ class Compact(Recipe):
 
     def restore(self, model: CompactModel, y: Tensor) -> Tensor:
         return model.predict(y)
+
+    def kernels(self, model: CompactModel) -> list[nn.Parameter]:
+        """All inside the networks; not what touches pixels, noise levels or spectra."""
+        outer = ("head", "tail", "embed", "embed_spectrum")
+        return [p for name, p in model.named_parameters() if p.ndim >= 2 and name.split(".")[1] not in outer]
 
     def clips(self, model: CompactModel) -> tuple[tuple[nn.Module, float], ...]:
         return ((model.predictor, 0.5), (model.denoiser, 1.0))
