@@ -163,7 +163,8 @@ class _Caller:
     def __init__(self, problem: Problem, settings: Settings, stop: Callable[[], bool]):
         self.problem, self.settings, self.stop, self.calls = problem, settings, stop, 0
         asked = problem.tile if settings.tile is None else settings.tile
-        self.pieces = Pieces(tile_size(asked, *problem.anchor.shape[-2:]), settings.overlap, problem.multiple)
+        tile = tile_size(asked, *problem.anchor.shape[-2:])
+        self.pieces = Pieces(tile, min(settings.overlap, tile // 2) if tile else settings.overlap, problem.multiple)
 
     def __call__(self, x: Tensor, t: Tensor) -> Prediction:
         raw = self._raw(x, t)

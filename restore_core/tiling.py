@@ -180,12 +180,13 @@ class Pieces:
     """A network on windows that shrink when memory runs short: what was asked for is done again, in smaller pieces.
 
     tile      side of the first windows; None or 0: the whole picture
-    overlap   shared by neighbours; at most half a window where they have shrunk
+    overlap   shared by neighbours; at most three quarters of a window, and half of one where they have shrunk
     scale     how many times larger the output is
     """
 
     def __init__(self, tile: int | None, overlap: int, multiple: int = 1, *, scale: int = 1):
-        self.tile, self.overlap, self.multiple, self.scale = tile or 0, overlap, multiple, scale
+        self.tile, self.multiple, self.scale = tile or 0, multiple, scale
+        self.overlap = min(overlap, 3 * self.tile // 4) if self.tile else overlap  # else windows hardly move on
 
     def __call__(
         self, network: Callable[[Tensor, Mapping[str, Tensor]], Tensor], x: Tensor, cond: Mapping[str, Tensor]

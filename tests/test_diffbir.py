@@ -293,10 +293,33 @@ def test_encoder_decoder_and_gradient_in_pieces_are_those_of_the_whole():
     for side in (0, 16):
         coding = Autoencoding(Coder(), settings("v2-1-photo"), CPU)
         coding.encoder.tile = coding.decoder.tile = side
+        coding.encoder.overlap = coding.decoder.overlap = side // 2
         coding.gradient_side = side or 64
         found.append((coding.encode(picture), coding.decode(z), coding.coder().gradient(z, target, weight)))
     for whole, parts in zip(*found, strict=True):
         assert torch.allclose(whole, parts, atol=1e-5)
+
+
+class Greedy(Coder):
+    """One with a norm, for which memory runs short above so many latent pixels of a side."""
+
+    most = 16
+
+    def decode(self, z: Tensor) -> Tensor:
+        if max(z.shape[-2:]) > self.most:
+            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes.")
+        return super().decode(F.group_norm(z, 1, torch.ones(3), torch.zeros(3)))
+
+
+def test_where_memory_runs_short_on_the_way_windows_still_share_their_norms():
+    z = torch.randn(1, 3, 48, 40) + torch.linspace(-2, 2, 40)  # each window by itself has another mean
+    short, told, whole = (Autoencoding(Greedy(), settings("v2-1-photo"), CPU) for _ in range(3))
+    short.decoder.tile = whole.decoder.tile = 0  # at once, as far as anybody knows
+    whole.network.most = 64
+    found = short.decode(z)
+    told.decoder.tile, told.decoder.overlap = short.decoder.tile, short.decoder.overlap
+    assert 0 < short.decoder.tile <= 16 and torch.equal(found, told.decode(z))
+    assert (found - whole.decode(z)).abs().mean() < 0.03  # windows normed by themselves: 0.15
 
 
 def test_little_memory_means_small_pieces_and_the_same_start(networks, monkeypatch):

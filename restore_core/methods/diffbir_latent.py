@@ -51,9 +51,10 @@ class Autoencoding:
 
     def __init__(self, autoencoder: Autoencoder, settings: Settings, device: torch.device):
         self.network, self.precision, self.factor = autoencoder, settings.precision, autoencoder.factor
+        sides = (need.side(device, MULTIPLE * self.factor) // self.factor for need in (ENCODER, DECODER))
         self.encoder, self.decoder = (
-            Pieces(need.side(device, MULTIPLE * self.factor) // self.factor, OVERLAP, scale=scale)
-            for need, scale in ((ENCODER, 1), (DECODER, self.factor))
+            Pieces(side, min(OVERLAP, side // 2), scale=scale)
+            for side, scale in zip(sides, (1, self.factor), strict=True)
         )
         self.gradient_side = GRADIENT.side(device, MULTIPLE * self.factor) // self.factor
 
@@ -120,7 +121,7 @@ def _in_windows(pieces: Pieces, network: Part, x: Tensor, cond: Mapping[str, Ten
             return network(part, told)
 
     looking(look, x, cond)
-    pieces.tile = looking.tile
+    pieces.tile, pieces.overlap = looking.tile, looking.overlap
     return pieces(run, x, cond)
 
 
