@@ -147,7 +147,7 @@ REMOTE = [
 def test_a_photo_that_lies_elsewhere_is_not_fetched(visitor: TestClient, path: str, monkeypatch: pytest.MonkeyPatch):
     asked: list[Any] = []
 
-    async def download(url: str, folder: str) -> str:
+    async def download(url: str, cache_dir: str) -> str:
         asked.append(url)
         raise ValueError("asked")
 
