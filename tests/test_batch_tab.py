@@ -137,7 +137,9 @@ def test_what_the_page_knows_is_not_told_again(tab, uploads: Path):
     tab.listing.act({"id": id, "do": "retry", "n": 3})  # nothing failed: nothing changes
     tab.listing.act({"id": id, "do": "remove", "n": 2})
     after = tab.listing.look({"id": id, "since": news["version"]})
-    assert after["fresh"] and [row["n"] for row in after["rows"]] == [1, 3]
+    assert after["gone"] == [2] and after["rows"] == [] and not after["fresh"]
+    again = tab.listing.look({"id": id, "since": 10**6})  # of another life of the server
+    assert again["fresh"] and [row["n"] for row in again["rows"]] == [1, 3]
 
 
 def test_each_photo_is_judged_by_itself_where_nobody_is_sure(tab, uploads: Path, tmp_path: Path):
@@ -400,7 +402,7 @@ def test_a_batch_without_its_page_is_stopped_and_then_removed(tab, uploads: Path
     assert listing.look({"id": id, "since": 0})["rows"]  # back again
     listing.batches.now[0] = 1102.0
     listing.batches.sweep()
-    assert not folder.exists() and "removed from the server" in listing.look({"id": id, "since": 0})["gone"]
+    assert not folder.exists() and "removed from the server" in listing.look({"id": id, "since": 0})["lost"]
 
 
 def test_the_batch_that_was_left_longest_makes_room(tab, uploads: Path):
@@ -433,7 +435,7 @@ def test_removing_frees_the_disk(tab, uploads: Path):
 @pytest.mark.parametrize("asked", [None, [], "x", {"id": 3}, {"id": "guessed", "since": "x", "n": [], "do": "clear"}])
 def test_whoever_knows_no_id_sees_and_does_nothing(tab, uploads: Path, asked: Any):
     id = drop(tab, uploads, "a.png")
-    assert set(tab.listing.look(asked)) == {"gone"} == set(tab.listing.act(asked))
+    assert set(tab.listing.look(asked)) == {"lost"} == set(tab.listing.act(asked))
     assert "no photos yet" in tab.start(SimpleNamespace(_data=asked), *ASKED)
     assert len(states(tab, id)) == 1
 

@@ -3,7 +3,7 @@ const $ = (selector) => element.querySelector(selector);
 const head = (selector) => document.querySelector(`#batch-head ${selector}`);
 const KEY = "stepback-batch", AT_ONCE = 3, SPOKEN = 4000;
 const rows = new Map(), queue = [];
-let id = read(), since = 0, asked = 0, asking = false, last = null, opened = null;
+let id = read(), since = 0, asked = 0, asking = false, stale = false, eager = 0, last = null, opened = null;
 let flying = 0, arrived = 0, refused = [], spoken = 0, words = "", line = Promise.resolve();
 
 function read() { try { return sessionStorage.getItem(KEY); } catch { return null; } }
@@ -166,11 +166,9 @@ function speak(h, ended) {  // a screen reader hears when photos end and when th
 }
 
 function draw(news) {
-  if (news.gone !== undefined) { forget(); complain([news.gone]); return; }
-  if (news.fresh) {
-    const there = new Set(news.rows.map((r) => r.n));
-    rows.forEach((item, n) => { if (!there.has(n)) { item.remove(); rows.delete(n); if (n === opened) close(); } });
-  }
+  if (news.lost !== undefined) { forget(); complain([news.lost]); return; }
+  const there = new Set(news.rows.map((r) => r.n)), gone = news.fresh ? [...rows.keys()].filter((n) => !there.has(n)) : news.gone;
+  for (const n of gone) { rows.get(n)?.remove(); rows.delete(n); if (n === opened) close(); }
   news.rows.forEach(row);
   since = news.version;
   whole(news.head);
@@ -186,11 +184,12 @@ function forget() {
 }
 
 async function look() {
-  if (!id || asking) return;
-  asking = true;
-  asked = Date.now();
+  if (!id) return;
+  if (asking) { stale = true; return; }  // the answer under way may be of before
+  [asking, stale, asked] = [true, false, Date.now()];
   try { draw(await server.look({ id, since })); } catch { /* the server is gone; the page says so itself */ }
   asking = false;
+  if (stale) look();
 }
 
 // what is pressed
@@ -229,14 +228,14 @@ async function press(button) {
   if (button.getAttribute("aria-disabled") === "true" || !sure(button)) return;
   complain([]);
   if (deed === "open") { open(n); return; }
-  if (deed === "start") { able(button, false); trigger("submit", { id }); setTimeout(look, 150); return; }
+  if (deed === "start") { able(button, false); eager = Date.now() + 4000; trigger("submit", { id }); return; }
   const label = button.textContent;
   if (deed === "zip") { button.textContent = "Packing"; able(button, false); }
   let answer = {};
   try { answer = await server.act({ id, do: deed, n }); } catch { complain(["The server did not answer. Try again."]); }
   if (deed === "zip") { button.textContent = label; able(button, true); }
   if (answer.said) complain([answer.said]);
-  if (answer.gone) draw(answer);
+  if (answer.lost) draw(answer);
   if (answer.address) {
     const link = make("a", "", document.body);
     [link.href, link.download] = [answer.address, ""];
@@ -279,7 +278,7 @@ const clock = setInterval(() => {
     for (const kind in listeners) document.removeEventListener(kind, listeners[kind]);
     return;
   }
-  const busy = last?.running || last?.looking, here = element.offsetParent && !document.hidden;
+  const busy = last?.running || last?.looking || Date.now() < eager, here = element.offsetParent && !document.hidden;
   if (Date.now() - asked > (here ? (busy ? 500 : 5000) : 20000)) look();
 }, 250);
 look();

@@ -32,7 +32,7 @@ FORMAT_CHOICES = [("PNG", "png"), ("JPEG", "jpg"), ("WebP", "webp")]
 FORMAT_INFO = "PNG keeps every shade; JPEG and WebP are smaller."
 METHOD_INFO = "Automatic picks the method that suits what is wrong with each photo."
 SMALLER = "Smaller copies of photos above 12 million pixels"
-GONE = "This list was removed from the server, since nobody looked at it for a while. Drop the photos again."
+LOST = "This list was removed from the server, since nobody looked at it for a while. Drop the photos again."
 WITH_ID = """(_, ...asked) => {
   try { return [sessionStorage.getItem("stepback-batch") || "", ...asked]; } catch { return ["", ...asked]; }
 }"""  # what the list remembers
@@ -49,7 +49,7 @@ class Listing:
     def look(self, asked: object) -> Told:
         """How things stand: asked is {id, since}."""
         batch, since = self.batches.of(_field(asked, "id")), _field(asked, "since")
-        return {"gone": GONE} if batch is None else batch.look(since if type(since) is int else 0)
+        return {"lost": LOST} if batch is None else batch.look(since if type(since) is int else 0)
 
     def take(self, asked: object) -> Told:
         """A photo was uploaded: {id or null, path, name}. The batch's id, or why the photo was not taken."""
@@ -65,7 +65,7 @@ class Listing:
         """A button was pressed: {id, do, n}."""
         batch, number = self.batches.of(_field(asked, "id")), _field(asked, "n")
         if batch is None:
-            return {"gone": GONE}
+            return {"lost": LOST}
         try:
             return self._act(batch, str(_field(asked, "do")), number if type(number) is int else None)
         except Exception as error:

@@ -80,7 +80,8 @@ class Entries:
         self.news = threading.Condition(self.lock)
         self.version = 0
         self._all: dict[int, Entry] = {}
-        self._numbers, self._cut = 0, 0
+        self._gone: dict[int, int] = {}  # number -> version in which it was taken out
+        self._numbers = 0
 
     def __iter__(self) -> Iterator[Entry]:
         with self.lock:
@@ -126,7 +127,7 @@ class Entries:
             entry.forget_result()
             entry.source.unlink(missing_ok=True)
             self.touch()
-            self._cut = self.version
+            self._gone[entry.number] = self.version
 
     def touch(self, entry: Entry | None = None) -> None:
         """It has changed, or the whole has."""
@@ -137,15 +138,16 @@ class Entries:
             self.news.notify_all()
 
     def told(self, since: int) -> dict[str, Any]:
-        """What changed after version `since`; all of it (fresh) where some were taken out, or that is no version."""
+        """What changed after version `since`, and the numbers of what is gone; all (fresh) where that is no version."""
         with self.lock:
-            fresh = since < self._cut or not 0 < since <= self.version
+            fresh = not 0 < since <= self.version
             rows = [
                 e.told() | ({"thumbnail": e.thumbnail} if fresh or e.drawn > since else {})
                 for e in self
                 if fresh or e.changed > since
             ]
-            return {"version": self.version, "fresh": fresh, "rows": rows}
+            gone = [] if fresh else [number for number, version in self._gone.items() if version > since]
+            return {"version": self.version, "fresh": fresh, "rows": rows, "gone": gone}
 
 
 def megabytes(size: int) -> str:
