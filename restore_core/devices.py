@@ -95,7 +95,8 @@ def check_compiler(device: torch.device) -> None:
 def compiled(module: nn.Module, device: torch.device) -> nn.Module:
     """The module itself, to be compiled when it is first called; its parts where only they are ever called.
 
-    On CUDA a call becomes one graph, whose kernels are launched at once.
+    On CUDA a call becomes one graph, whose kernels are launched at once. On a CPU the time is in the convolutions,
+    which stay as they are: our compact network in bfloat16 took the same time as without (0.98).
     """
     parts = [module] if type(module).forward is not nn.Module.forward else module.children()
     for part in parts:

@@ -42,7 +42,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--spread", type=Path, metavar="FILE", help="with --samples: a map of what was invented")
     p.add_argument("--like", type=Path, metavar="FILE", help="repeat the run that made this result")
     p.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the best there is")
-    p.add_argument("--compile", action="store_true", help="warm up: compile the network, then run it faster")
+    p.add_argument("--compile", action="store_true", help="compile the network first, for long runs on a graphics card")
     options.add_models(p)
     p.add_argument("--max-pixels", default=images.MAX_PIXELS, help="largest photo that is opened")
     p.add_argument("--json", action="store_true", help="print one JSON object about the run")
@@ -57,7 +57,10 @@ def _restore(asked: argparse.Namespace) -> int:
     output = asked.output or asked.input.with_name(f"{asked.input.stem}-{work.settings.method}.png")
     _check(asked, output, work)
     if asked.compile:
-        print("Warming up: the network is compiled at the first step, which takes a minute or two.", file=sys.stderr)
+        print(
+            "Warming up: the network is compiled at its first call, which takes minutes, and again for other sizes.",
+            file=sys.stderr,
+        )
     notes = []
     try:
         last, recorder = _run(asked, work, library)
