@@ -162,3 +162,30 @@ def test_before_and_after_by_keyboard(many: Many, photos: list[Path]):
     page.keyboard.press("Enter")
     many.say("#batch-head", "1 of 1 done")
     assert f"Remove: {photos[1].name}" in page.evaluate(FOCUS)
+
+
+DROP = """async ([name, bytes]) => {
+  const at = document.querySelector("#batch-seeing"), dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
+  const told = { dataTransfer, bubbles: true, cancelable: true };
+  for (const kind of ["dragover", "drop"]) at.dispatchEvent(new DragEvent(kind, told));
+}"""
+FOLDER = """() => {  // what a browser hands over when a folder is dropped, which no script may make
+  const file = (name) => ({ isFile: true, name, file: (done) => done(new File(["x"], name)) });
+  const reader = (inner) => ({ readEntries: (done) => done(inner.splice(0, 2)) });
+  const folder = (...inner) => ({ isFile: false, name: "f", createReader: () => reader(inner) });
+  const entry = folder(file("b.jpg"), file("a.PNG"), file("notes.txt"), folder(file("c.webp")));
+  const event = new Event("drop", { bubbles: true, cancelable: true });
+  event.dataTransfer = { items: [{ kind: "file", webkitGetAsEntry: () => entry }] };
+  document.querySelector("#batch-seeing").dispatchEvent(event);
+}"""
+
+
+def test_photos_and_folders_are_dropped_anywhere_on_the_tab(many: Many, photos: list[Path]):
+    page = many.page
+    page.evaluate(DROP, [photos[1].name, list(photos[1].read_bytes())])
+    many.say("#batch-head", "1 photo waiting")
+    assert not page.evaluate("document.querySelector('#batch').classList.contains('over')")
+    page.evaluate(FOLDER)
+    many.say("#batch-head", "0 of 4 done, 3 failed, 1 waiting")
+    assert [name for name, _ in many.rows()] == [photos[1].name, "a.PNG", "b.jpg", "c.webp"]

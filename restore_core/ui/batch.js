@@ -65,6 +65,24 @@ function come(files) {
   arriving();
 }
 
+const PICTURE = /\.(jpe?g?|png|webp|tiff?|bmp|gif|heic|heif)$/i;
+
+async function dropped(transfer) {  // a folder's pictures, and those of the folders in it; of what is no folder, everything
+  const entries = [...transfer.items].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry?.() || item.getAsFile());
+  const found = await Promise.all(entries.map((entry) => (entry instanceof File ? [entry] : inside(entry, true))));
+  return found.flat();
+}
+
+async function inside(entry, loose) {
+  if (entry.isFile) return loose || PICTURE.test(entry.name) ? [await new Promise((done, fail) => entry.file(done, fail))] : [];
+  const reader = entry.createReader(), found = [];
+  for (;;) {  // a hundred at a time
+    const some = await new Promise((done, fail) => reader.readEntries(done, fail));
+    if (!some.length) return found.flat();
+    found.push(...(await Promise.all(some.sort((a, b) => a.name.localeCompare(b.name)).map((inner) => inside(inner, false)))));
+  }
+}
+
 // how it stands
 
 const STATES = { new: "Being looked at", waiting: "Waiting", failed: "Failed" };
@@ -267,7 +285,7 @@ const listeners = {
     if (!zone) return;
     event.preventDefault();
     zone.classList.remove("over");
-    come([...event.dataTransfer.files]);
+    dropped(event.dataTransfer).then(come, () => complain(["What was dropped could not be read. Drop the photos themselves."]));
   },
 };
 for (const kind in listeners) document.addEventListener(kind, listeners[kind]);
