@@ -25,6 +25,7 @@ from benchmarks.visitors import Broken, Layout, Page
 from restore_core import commands
 from restore_core.commands import info
 from restore_core.library import Library
+from restore_core.ui import serving
 from restore_core.ui.desk import SETTLED, Departures
 from restore_core.ui.guarding import HEADERS
 from restore_core.ui.serving import Health
@@ -67,6 +68,43 @@ def test_what_gradio_keeps_of_a_page_goes_with_it(monkeypatch):
     leave(SimpleNamespace(session_hash="c"))
     assert holder.session_data == {"b": 2} and set(leave._left) == {"c"}
     Departures(SimpleNamespace())(SimpleNamespace(session_hash=None))
+
+
+HEAPS = """
+import ctypes, re, sys, threading
+from pathlib import Path
+from restore_core.ui.serving import few_heaps
+
+def heaps():
+    # a thread that allocates for the first time is given a heap: 64 MB of addresses each
+    wait = threading.Barrier(25)
+    def work():
+        kept = [bytes(2000) for _ in range(2000)]
+        wait.wait(); wait.wait()
+    threads = [threading.Thread(target=work) for _ in range(24)]
+    for thread in threads: thread.start()
+    wait.wait()
+    told = Path("/proc/self/maps").read_text()
+    wait.wait()
+    for thread in threads: thread.join()
+    return len(re.findall(r"^[0-9a-f]+000000-", told, re.M))
+
+if sys.argv[1] == "few":
+    assert few_heaps()
+print(heaps())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks /proc")
+def test_threads_share_two_heaps():
+    if not serving.few_heaps():
+        pytest.skip("another C library")
+    many, few = (
+        int(subprocess.run([sys.executable, "-c", HEAPS, kind], cwd=ROOT, capture_output=True, check=True).stdout)
+        for kind in ("many", "few")
+    )
+    assert few < many - 4
 
 
 # --- doctor -----------------------------------------------------------------------------------------------------
