@@ -474,6 +474,13 @@ def test_the_log_does_not_grow_without_end(tmp_path: Path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_the_log_takes_no_letters_from_strangers(tmp_path: Path):
+    log = JobLog(tmp_path / "jobs.jsonl")
+    log({"session": "s", "method": "x" * 10_000, "outcome": "failed", "photo": "my cat.png"})
+    text = log.path.read_text()
+    assert len(text) < 300 and "cat" not in text and text.count("\n") == 1
+
+
 def test_a_log_that_cannot_be_written_is_told_at_the_start(tmp_path: Path):
     with pytest.raises(Exception, match=r"cannot be written .* --log"):
         JobLog(tmp_path)

@@ -26,6 +26,7 @@ from restore_core.errors import SettingsError
 
 LOG = logging.getLogger("stepback")
 WRITTEN = ("task", "tab", "method", "variant", "size", "steps", "samples", "waited", "seconds", "outcome")
+LONGEST = 40  # characters of a word
 LARGEST = 20_000_000  # bytes, after which a new file is begun and the last one kept as FILE.1
 
 
@@ -46,7 +47,7 @@ class JobLog:
     def __call__(self, entry: Mapping[str, Any]) -> None:
         """Write one run down."""
         told = {"time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "session": self.pseudonym(entry)}
-        told |= {key: entry[key] for key in WRITTEN if key in entry}
+        told |= {key: _short(entry[key]) for key in WRITTEN if key in entry}
         with self._lock:
             try:
                 self._write(json.dumps(told, default=str) + "\n")
@@ -66,6 +67,11 @@ class JobLog:
             os.replace(self.path, self.path.with_name(f"{self.path.name}.1"))
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line)
+
+
+def _short(value: Any) -> Any:
+    """Keys of methods are short; what a stranger sent in their place may not be."""
+    return value[:LONGEST] if isinstance(value, str) else value
 
 
 __all__ = ["JobLog"]
