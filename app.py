@@ -70,7 +70,7 @@ def _serve(asked: argparse.Namespace, accounts: Accounts | None) -> None:
 
     for folder in asked.models:
         also_look_in(folder)
-    own = not asked.share and asked.host in LOOPBACK
+    own = not asked.share and asked.host in LOOPBACK and accounts is None  # accounts: others come, by a proxy perhaps
     library, turns = Library(asked.device), Turns(**({"note": JobLog(Path(asked.log))} if asked.log else {}))
     page = build(library, max_pixels=asked.max_pixels, keeper=own, turns=turns)
     health = Health(turns, devices.describe(library.device))

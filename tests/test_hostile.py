@@ -445,6 +445,24 @@ def test_by_default_the_page_is_for_this_machine_alone(monkeypatch):
     assert seen["max_file_size"] == serving.LARGEST_PHOTO
 
 
+@pytest.mark.parametrize(
+    ("words", "own"),
+    [([], True), (["--host", "::1"], True), (["--host", "0.0.0.0"], False), (["--share"], False),
+     (["--auth-file", "users.txt"], False)],
+)  # fmt: skip
+def test_where_others_may_come_they_are_not_the_owner(
+    words: list[str], own: bool, accounts: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen: dict[str, Any] = {}
+    monkeypatch.chdir(accounts.parent)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "kept")
+    monkeypatch.setattr("restore_core.ui.build", lambda library, **options: seen.update(options))
+    monkeypatch.setattr("restore_core.ui.serving.serve", lambda page, **options: seen.update(options))
+    monkeypatch.setattr("sys.argv", ["app.py", "--device", "cpu", *words])
+    assert app.main() == 0
+    assert seen["keeper"] is own and seen["own"] is own and bool(seen["accounts"]) is ("--auth-file" in words)
+
+
 # --- files that mean ill ------------------------------------------------------------------------------------------
 
 
