@@ -93,9 +93,11 @@ def is_last(process: Process, t_next: Tensor) -> bool:
 
 def kept(process: Process, t_next: Tensor, t: Tensor, eta: float) -> Tensor:
     """rho s = sqrt(s'^2 - (eta sigma_small)^2): how much of eps lives on in x'."""
-    return (
-        (process.marginal(t_next).s ** 2 - (eta * process.posterior_std(t_next, t)) ** 2).clamp(min=0).sqrt()
-    )
+    return _kept(process.marginal(t_next).s, process.posterior_std(t_next, t), eta)
+
+
+def _kept(s_next: Tensor, small: Tensor, eta: float) -> Tensor:
+    return (s_next**2 - (eta * small) ** 2).clamp(min=0).sqrt()
 
 
 def rule(
@@ -114,12 +116,14 @@ def rule(
     """
     if is_last(process, t_next):
         return process.mean(guess.x0, y, t_next)
-    share = kept(process, t_next, t, eta)
+    small = process.posterior_std(t_next, t)
+    share = _kept(process.marginal(t_next).s, small, eta)
     x_next = by_bands(
         lambda x0, y, eps: process.mean(x0, y, t_next) + share * eps, guess.x0, y, guess.eps
     )
-    small, large = process.posterior_std(t_next, t), process.forward_std(t_next, t)
-    sigma = eta * (small ** (1 - variance) * large**variance)
+    sigma = eta * small
+    if isinstance(variance, Tensor) or variance:
+        sigma = eta * (small ** (1 - variance) * process.forward_std(t_next, t) ** variance)
     if sigma.ndim:  # learned, a picture on the device: whether any of it is above zero is not asked there
         return x_next + sigma * noise(x_next) if eta > 0 else x_next
     if sigma <= 0:
