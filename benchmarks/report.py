@@ -134,14 +134,14 @@ def rows(part: Part, output: str) -> Iterator[dict[str, Any]]:
             yield {"what": re.sub(r"[{}]", "", line.what), "value": None} | about
 
 
-def run(part: Part) -> str:
-    """What the benchmark prints; what went wrong is printed here, and the rows will be missing."""
-    command = [sys.executable, "-m", f"benchmarks.{part.command[0]}", *part.command[1:]]
+def run(part: Part, limit: float = LONGEST) -> str:
+    """What the benchmark prints within so many seconds; what went wrong is printed here, and rows will be missing."""
+    command = [sys.executable, "-u", "-m", f"benchmarks.{part.command[0]}", *part.command[1:]]
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST)
-    except subprocess.TimeoutExpired:
-        print(f"benchmarks.{part.command[0]}: not done within {LONGEST:.0f} s", file=sys.stderr)
-        return ""
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired as late:
+        print(f"benchmarks.{part.command[0]}: not done within {limit:.0f} s", file=sys.stderr)
+        return (late.stdout or b"").decode()
     if done.returncode:
         print(done.stderr[-2000:], file=sys.stderr)
     return done.stdout
@@ -181,13 +181,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", choices=tuple(PARTS), metavar="PART", default=tuple(PARTS))
     parser.add_argument("--list", action="store_true", help="name the parts")
     parser.add_argument("--into", type=Path, default=FOUND, metavar="FILE", help="JSON; the table goes beside it")
+    parser.add_argument("--limit", type=float, default=LONGEST, help="seconds of a part")
     asked = parser.parse_args(arguments)
     if asked.list:
         print("\n".join(f"{name}: {' '.join(part.command)}" for name, part in PARTS.items()))
         return
     for name in asked.only:
         began = time.perf_counter()
-        told = list(rows(PARTS[name], run(PARTS[name])))
+        told = list(rows(PARTS[name], run(PARTS[name], asked.limit)))
         part = {"machine": machine(), "seconds": round(time.perf_counter() - began), "rows": told}
         keep(asked.into, name, part)
         for row in told:

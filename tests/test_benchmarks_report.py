@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,10 @@ def test_every_part_is_a_benchmark_that_is_there(name: str):
     part = PARTS[name]
     assert (Path(report.__file__).parent / f"{part.command[0]}.py").exists()
     assert all("(?P<value>" in line.pattern for line in part.lines)
+
+
+def test_what_was_printed_before_the_limit_counts(monkeypatch):
+    run, slow = subprocess.run, "print('start to page: 6.5 s'); import time; time.sleep(60)"
+    python = [sys.executable, "-u", "-c", slow]
+    monkeypatch.setattr(report.subprocess, "run", lambda command, **options: run(python, **options))
+    assert report.run(PARTS["start"], 3.0) == "start to page: 6.5 s\n"
