@@ -163,6 +163,7 @@ def tradeoff(page: Any) -> None:
     says(page, "#tradeoff-estimate", "points")
     page.wait_for_timeout(2000)
     page.uncheck("#tradeoff-over label:has-text('Randomness') input")
+    page.uncheck("#tradeoff-positions input")
     page.fill("#tradeoff-steps textarea, #tradeoff-steps input", "2, 4, 8, 16, 32")
     page.keyboard.press("Tab")
     page.wait_for_timeout(3000)
@@ -188,7 +189,8 @@ def learn(page: Any) -> None:
 def degrade(page: Any) -> None:
     """A chain of damage and what it does."""
     tab(page, "Degrade")
-    page.wait_for_timeout(3000)
+    page.set_input_files("#degrade-photo input[type=file]", EXAMPLES / "clean" / "rocket.jpg")
+    page.wait_for_timeout(5000)
     page.evaluate("scrollTo(0, 0)")
     keep(page, "degrade", height=860)
 
