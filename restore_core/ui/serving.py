@@ -135,7 +135,7 @@ def few_heaps() -> bool:
     """Let all threads share two heaps; whether this system has that switch.
 
     glibc gives each thread a heap of its own, up to eight a core, and what is freed in one stays there: thirty visitors
-    made 960 MB of it in ten minutes, growing still, where two heaps stand at 660.
+    made 960 MB of it in ten minutes, growing still, where two heaps stay at 720.
     """
     if not sys.platform.startswith("linux"):
         return False
