@@ -96,7 +96,8 @@ def _encode_png(image: Tensor, bits: int, quality: int, metadata: Metadata) -> b
     else:
         png = _pillow_bytes(to_uint8(image), "PNG", compress_level=4)
     end_of_header = 33  # 8 bytes of signature, 25 of IHDR
-    return png[:end_of_header] + b"".join(_png_chunks(metadata)) + png[end_of_header:]
+    written = memoryview(png)  # whose parts are not copied
+    return b"".join((written[:end_of_header], *_png_chunks(metadata), written[end_of_header:]))
 
 
 def _bgr16(image: Tensor) -> np.ndarray:
