@@ -49,7 +49,10 @@ def served() -> Iterator[str]:
             yield address
         finally:
             server.terminate()
-            server.wait(20)
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
 
 
 def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
@@ -172,6 +175,7 @@ def tradeoff(page: Any) -> None:
     page.focus("#tradeoff-map .mark")
     page.keyboard.press("Enter")
     page.wait_for_selector("#tradeoff-keep", state="visible")
+    page.evaluate("document.activeElement.blur()")
     page.evaluate("scrollTo(0, 0)")
     keep(page, "tradeoff", "#tradeoff-seeing", height=900)
 
