@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from restore_core.bands import by_bands
 from restore_core.processes import Process
 from restore_core.samplers.base import ETA, Denoise, Draw, Step, arrived, kept, rule, sampler
 from restore_core.settings import Option
@@ -57,9 +58,9 @@ def carried_on(past: Sequence[Past], h: float, first: float, second: float) -> T
     if len(past) == 1 or not math.isfinite(h):
         return now.guess
     r = (now.log_snr - past[1].log_snr) / h
-    slope = (now.guess - past[1].guess) / r
     if len(past) == 2:
-        return now.guess + first * slope
+        return by_bands(lambda new, old: new + first * ((new - old) / r), now.guess, past[1].guess)
+    slope = (now.guess - past[1].guess) / r
     r_before = (past[1].log_snr - past[2].log_snr) / h
     bend = (slope - (past[1].guess - past[2].guess) / r_before) / (r + r_before)
     return now.guess + (first * (slope + r * bend) + second * bend)
@@ -82,21 +83,28 @@ def _walk(
     for i, (t, t_next) in enumerate(pairwise(times)):
         p = denoise(x, t)
         yield Step(i, t, x, p)
-        past = [Past(process.log_snr(t).item(), p.x0), *past[:2]]
+        past = [Past(process.log_snr(t).item(), p.x0), *past[: most_of(order) - 1]]
         del p  # its eps is of no use here, and as large as the picture
         used = past[: order_of(order, i)]
         h = process.log_snr(t_next).item() - past[0].log_snr
         first, second = averages(_weight(process, t_next, t, eta))
         if midpoint and len(used) == 2:
             first = 1 / 2
-        guess = carried_on(used, h, first, bend * second)
-        x = rule(process, process.from_x0(x, y, t, guess), y, t_next, t, noise, eta)
+        guess = process.from_x0(x, y, t, carried_on(used, h, first, bend * second))
+        del x  # likewise, while the next is made
+        x = rule(process, guess, y, t_next, t, noise, eta)
+        del guess
     yield arrived(i + 1, t_next, x)
 
 
 def order_of(order: float | Sequence[int], index: int) -> int:
     """The order of step `index`: one number for all of them, or one for each."""
     return order[index] if isinstance(order, Sequence) else round(order)
+
+
+def most_of(order: float | Sequence[int]) -> int:
+    """How many guesses are ever joined."""
+    return max(order) if isinstance(order, Sequence) else round(order)
 
 
 def _weight(process: Process, t_next: Tensor, t: Tensor, eta: float) -> float:
