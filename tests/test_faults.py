@@ -463,7 +463,7 @@ def test_the_log_tells_each_run_and_nothing_of_the_photo_or_the_person(desk: Des
     assert (first["method"], first["size"], first["task"]) == ("irsde", [20, 30], "denoise") and first["steps"] >= 1
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", first["time"]) and 0 <= first["seconds"] < 60
     assert lines[0]["session"] == lines[1]["session"] != lines[2]["session"]
-    assert "ada" not in text and "photo" not in text and str(tmp_path) not in text and lines[3]["session"] == ""
+    assert "session-of" not in text and "photo" not in text and str(tmp_path) not in text and lines[3]["session"] == ""
 
 
 def test_the_log_does_not_grow_without_end(tmp_path: Path):

@@ -41,6 +41,7 @@ SIDE = 384  # pixels of a live picture's long side, about
 QUALITY, NOISY_QUALITY = 82, 72  # JPEG; noise costs three times the bytes and hides what is lost
 THUMBNAILS = 24
 HEARTBEAT = 0.5  # seconds without news after which the reader hears of it all the same
+SELDOM = 6  # heartbeats between two looks at a far place in the queue: a class that waits costs who runs little
 DEADLINE = 3600.0  # seconds on the device after which a run ends by itself
 BACKLOG = 2  # undeveloped thumbnails that may wait for a late reader
 SMALLEST_TILE = 128
@@ -173,16 +174,12 @@ class Stream:
         ended = False
         while not ended:
             with self._news:
-                patience = HEARTBEAT if self._running else 2 * HEARTBEAT
+                patience = HEARTBEAT * min(SELDOM, 1 + self._wait()[0])
                 self._news.wait_for(lambda: self._latest or self._thumbnails or self._ended, patience)
                 ended = self._ended
                 shots = self._latest, tuple(self._thumbnails)
                 self._latest, self._thumbnails = None, []
             yield News(*shots, self._left(), *self._wait(), tuple(self._notes))
-
-    @property
-    def _running(self) -> bool:
-        return self._turn is not None and self._turn.held > 0 and not self._turn.paused
 
     def _wait(self) -> tuple[int, float | None]:
         """(place in the queue, seconds until its turn)."""
