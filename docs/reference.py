@@ -39,18 +39,29 @@ def as_list(docstring: str) -> str:
 
 
 def _items(lines: list[str]) -> Iterator[str]:
-    within = False
+    column = 0  # where the list's right half begins; 0 outside of one
     for line in lines:
-        term = TERM.fullmatch(line)
-        if term is not None and not term[1].endswith((".", ",", ";", ":")):
-            yield ("" if within else "\n") + f"- **{term[1]}** {term[2]}"
-            within = True
+        name, what = _term(line, column)
+        if name:
+            yield ("" if column else "\n") + f"- **{name}** {what}"
+            column = len(line) - len(what)
+        elif column and line.startswith("  "):
+            yield f"  {line.strip()}"
         else:
-            goes_on = within and line.startswith("  ")
-            if within and not goes_on and line.strip():
+            if column and line.strip():
                 yield ""
-            within = goes_on
-            yield f"  {line.strip()}" if goes_on else line
+            column = 0
+            yield line
+
+
+def _term(line: str, column: int) -> tuple[str, str]:
+    """(name, what it is), or two empty strings. The longest name of a list has but one space behind it."""
+    found = TERM.fullmatch(line)
+    if found is not None and not found[1].endswith((".", ",", ";", ":")):
+        return found[1], found[2]
+    if column and line[:column].count(" ") == 1 and line[column - 1 : column] == " ":
+        return line[: column - 1], line[column:]
+    return "", ""
 
 
 def _listing(plain: Callable[[Any, str], str]) -> Callable[[Any, str], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import sys
@@ -164,3 +165,15 @@ def test_the_degradation_darkens_the_corners_and_nothing_else(example):
     corner = ((dark[0, 0, 0, 0].item() + 0.055) / 1.055) ** 2.4
     assert corner / light == pytest.approx(0.4, abs=1e-3)
     assert torch.allclose(vignette(grey, 0.0), grey, atol=1e-6)
+
+
+def test_the_reference_shows_tables_of_terms_as_lists():
+    pytest.importorskip("pdoc")
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs" / "reference.py")
+    reference = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reference)
+    table = "What.\n\nx       the state,\n        noisy\nanchors y\n\nx = a y,    b = 1\n    x    2"
+    found = "What.\n\n\n- **x** the state,\n  noisy\n- **anchors** y\n\nx = a y,    b = 1\n    x    2"
+    assert reference.as_list(table) == found
+    assert "restore_core.processes" in reference.modules()
+    assert not [name for name in reference.modules() if name.startswith("restore_core.ui")]
