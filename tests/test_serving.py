@@ -212,12 +212,13 @@ def test_a_page_closed_in_the_middle_frees_the_device_and_its_files(server: Simp
     with Page(server.address, server.layout) as page:
         path = page.upload("long.png", photo(2, 256)[1])
         page.look(path)
-        for shown in page.restore(path, task="denoise", steps=200):
+        for shown in page.restore(path, task="denoise", steps=400):
             if str(shown["film"].get("caption", "")).startswith("Step 3"):
                 break
         assert server.health()["busy"] and list(server.kept.glob("stepback-*"))
     until(lambda: not server.health()["busy"] and not list(server.kept.glob("stepback-*")), 20)
-    assert server.health()["done"] == done + 1 and server.jobs()[-1]["outcome"] == "stopped"
+    assert server.health()["done"] == done + 1
+    until(lambda: server.jobs()[-1]["outcome"] == "stopped", 5)  # written when the device is free already
 
 
 @pytest.mark.slow
