@@ -212,7 +212,8 @@ def test_a_page_closed_in_the_middle_frees_the_device_and_its_files(server: Simp
     with Page(server.address, server.layout) as page:
         path = page.upload("long.png", photo(2, 256)[1])
         page.look(path)
-        for shown in page.restore(path, task="denoise", steps=400):
+        running = page.restore(path, task="denoise", steps=400)  # kept: let go of, it would end by itself
+        for shown in running:
             if str(shown["film"].get("caption", "")).startswith("Step 3"):
                 break
         assert server.health()["busy"] and list(server.kept.glob("stepback-*"))
