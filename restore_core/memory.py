@@ -71,7 +71,7 @@ def let_go(device: torch.device) -> None:
 
 
 def trim(device: torch.device) -> None:
-    """Give back what the C library keeps of a network's activations on the CPU: a hundred megabytes with large tiles."""
+    """Give back what the C library keeps of activations on the CPU: a hundred megabytes with large tiles."""
     give_back = _malloc_trim() if device.type == "cpu" else None
     if give_back is not None:
         give_back(0)
