@@ -29,21 +29,24 @@ from restore_core.networks import spectrum
 from restore_core.networks.compact_unet import CompactUNet
 from restore_core.training.data import Crops, read_folder, split
 from restore_core.training.loop import validation_crops
+from restore_core.training.muon import Muon
 from restore_core.training.recipes import lpips_loss
 
 COST_SIDE = 96
+OUTER = ("head", "tail", "embed", "embed_spectrum")  # what touches pixels, levels or spectra is AdamW's
 
 
 @dataclass(frozen=True)
 class Trial:
     """sizes: of the network; loss: see LOSSES; rate: peak learning rate; begin: factors on the weights it begins with,
-    of the first convolution and of the blocks' last ones."""
+    of the first convolution and of the blocks' last ones; muon: the rate inside over `rate`, 0 for AdamW everywhere."""
 
     sizes: Mapping[str, Any]
     loss: str = "l1"
     rate: float = 6e-4
     spectra: bool = False
     begin: tuple[float, float] = (1.0, 1.0)
+    muon: float = 0.0
 
 
 def low(width: int, depth: int, block: str = "plain") -> dict[str, Any]:
@@ -72,6 +75,8 @@ TRIALS: Mapping[str, Mapping[str, Trial]] = {
         "plain-64x24, L2": Trial(low(64, 24), "l2"),
         "plain-64x24, rate 1.2e-3": Trial(low(64, 24), rate=1.2e-3),
         "plain-64x24, LPIPS": Trial(low(64, 24), "lpips"),
+        "plain-64x24, Muon": Trial(low(64, 24), muon=3.3),
+        "plain-64x24, Muon, fast": Trial(low(64, 24), muon=8.3),
     },
     "blind": {
         "unet-64-96-128": Trial(deep((64, 96, 128), (2, 2, 4))),
@@ -110,9 +115,11 @@ class Trained:
         self.model, self.average = (self._network() for _ in range(2))
         self.average.load_state_dict(self.model.state_dict())
         self.average.requires_grad_(False)
-        self.optimiser = torch.optim.AdamW(self.model.parameters(), trial.rate, (0.9, 0.99), weight_decay=1e-4)
-        shape = lambda k: min(1.0, (k + 1) / 100) * max(0.01, 1 - k / updates)  # noqa: E731
-        self.rate = torch.optim.lr_scheduler.LambdaLR(self.optimiser, shape)
+        inside = [p for n, p in self.model.named_parameters() if p.ndim >= 2 and n.split(".")[0] not in OUTER]
+        inside = inside if trial.muon else []
+        ids = {id(p) for p in inside}
+        rest = [p for p in self.model.parameters() if id(p) not in ids]
+        self.optimiser = Muon(inside, rest, speed=trial.muon)
 
     def _network(self) -> CompactUNet:
         network = CompactUNet(3, **self.trial.sizes, spectra=self.trial.spectra)
@@ -130,11 +137,12 @@ class Trained:
 
     def step(self, x0: Tensor, y: Tensor) -> None:
         """One update."""
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         LOSSES[self.trial.loss](self.predict(self.model, y), x0).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 0.5)
+        shape = min(1.0, (self.update + 1) / 100) * max(0.01, 1 - self.update / self.updates)
+        self.optimiser.rate = self.trial.rate * shape
         self.optimiser.step()
-        self.rate.step()
         self.update += 1
         decay = min(0.995, (1 + self.update) / (10 + self.update))
         for mean, value in zip(self.average.parameters(), self.model.parameters(), strict=True):

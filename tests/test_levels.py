@@ -40,9 +40,10 @@ def test_specks_are_no_levels(picture: torch.Tensor):
 
 
 def test_a_flat_picture_stays_flat():
-    flat = torch.full((2, 3, 20, 30), 0.4) + 0.01 * torch.rand(2, 3, 20, 30)
+    flat = 0.4 + 0.01 * torch.rand(2, 3, 20, 30, generator=torch.Generator().manual_seed(0))
     out = drawn_apart(flat)
-    assert out.isfinite().all() and out.std() <= flat.std() / LEAST_SPAN + 1e-6 and out.min() >= 0 and out.max() <= 1
+    assert (out.std(dim=(2, 3)) <= flat.std(dim=(2, 3)) / LEAST_SPAN * 1.001).all()
+    assert out.isfinite().all() and out.min() >= 0 and out.max() <= 1
 
 
 def test_pictures_of_a_batch_and_sizes_down_to_a_pixel_are_apart(picture: torch.Tensor):

@@ -329,7 +329,7 @@ class Closed(nn.Module):
         self.form = form
         self.register_buffer("betas", betas)
         self.denoise_fn = nn.Module()
-        self.denoise_fn.told, self.denoise_fn.multiple = told, 1
+        self.denoise_fn.told, self.denoise_fn.multiple, self.denoise_fn.bytes_per_pixel = told, 1, 100
         self.denoise_fn.downs = [nn.Conv2d(6, 1, 1)]
         self.told = {"level": "l", "step": "t"}[told]
 
@@ -440,6 +440,7 @@ class Formula(nn.Module):
     """A closed form of the state, y and the time in ConditionalUNet's place."""
 
     multiple = 1
+    bytes_per_pixel = 100
 
     def __init__(self, form, scale: float, conditional: bool = True):
         super().__init__()

@@ -10,7 +10,7 @@ from restore_core.checkpoints.sources import Bring, Checkpoint, Hub, Shipped, So
 from restore_core.errors import CheckpointError
 
 # tasks whose weights are shipped: weights/compact/TASK.safetensors, TASK.md
-COMPACT = ("deblur", "sr4", "denoise", "jpeg", "blind")
+COMPACT = ("deblur", "sr4", "sr2", "denoise", "jpeg", "rain", "haze", "old", "blind")
 
 _COMPACT: tuple[Checkpoint, ...] = tuple(
     Checkpoint(
