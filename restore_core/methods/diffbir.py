@@ -38,7 +38,7 @@ APART = 0x5EA2  # apart from the run's own noise, which the seed itself draws
 
 _SMALL = "Both stages by our own small networks, on pixels: no text, no download."
 _COMPACT = (
-    *(replace(v, options=(*v.options, COLOUR), note=_SMALL) for v in compact.VARIANTS),
+    *(replace(v, options=(*v.options, COLOUR), note=_SMALL, defaults={}, presets=()) for v in compact.VARIANTS),
     Variant(
         "compact-photo-sr4", "Compact, several faults and four times larger", "sr4",
         {"network": "compact/sr4", "cleaner": "compact/blind"}, scale=4, options=(COLOUR,),

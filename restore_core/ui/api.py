@@ -78,8 +78,8 @@ class Endpoint:
         gone = lambda: not run.folder.is_dir()  # noqa: E731  the caller has left
         with turns.turn(gone, session=session, about={"method": asked.method}) as mine:
             outcome = batch.restore(item, asked, self.desk.library, stop=gone, tell=partial(_tell, mine))
-        if outcome.state == "failed":
-            raise RestoreError(outcome.sentence)
+            if outcome.state == "failed":
+                raise RestoreError(outcome.sentence)
         store.keep_file(session, run, item.target.name, lambda path: None)
         return str(item.target), dict(export.read_settings(item.target)) | {"reason": outcome.sentence}
 

@@ -119,7 +119,8 @@ function legend() {
     item.append(icon, text);
     return item;
   };
-  const shown = value.series.filter((s) => s).map((s, k) => entry(make("path", { d: SHAPES[k % 8], fill: COLOURS[k % 8], class: "swatch" }), s));
+  const swatch = (k) => make("path", { d: SHAPES[k % 8], fill: COLOURS[k % 8], class: "swatch" });
+  const shown = value.series.map((s, k) => s && entry(swatch(k), s)).filter(Boolean);
   if (value.frontier.length) shown.push(entry(make("path", { d: "M-8 4L-2 -2L8 -4", class: "frontier" }), "frontier: nothing measured beats it in both"));
   if (value.walk.length) shown.push(entry(make("circle", { r: 7, class: "ring" }), "1 to 5: the slider from faithful to vivid"));
   list.replaceChildren(...shown);
