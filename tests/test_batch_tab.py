@@ -23,11 +23,12 @@ from restore_core.errors import SettingsError
 from restore_core.library import Library
 from restore_core.ui import batch as batch_tab
 from restore_core.ui.asking import Ask
-from restore_core.ui.batch_entries import Entries
-from restore_core.ui.batch_pace import Pace
-from restore_core.ui.batch_packing import TABLE, distinct, shown_name, stem_of, suffix_of
-from restore_core.ui.batches import Batches, Limits
-from restore_core.ui.batching import Batch
+from restore_core.ui.batch.batch import Batch
+from restore_core.ui.batch.batches import Batches, Limits
+from restore_core.ui.batch.entries import Entries
+from restore_core.ui.batch.names import distinct, shown_name, stem_of, suffix_of
+from restore_core.ui.batch.pace import Pace
+from restore_core.ui.batch.packing import TABLE
 from restore_core.ui.desk import Desk
 from restore_core.ui.sessions import SessionStore
 from restore_core.ui.widgets import AWAY

@@ -512,9 +512,9 @@ def test_the_page_builds_with_its_stable_ids():
 
 def test_the_page_asks_no_other_host_for_anything():
     folder = Path(film.__file__).parent
-    for path in [*folder.glob("*.css"), *folder.glob("*.js"), *folder.glob("*.html")]:
+    for path in (path for kind in ("css", "js", "html") for path in folder.rglob(f"*.{kind}")):
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")  # a name, never asked for
-        assert not re.search(r"https?://|@import|url\(", text), path.name
+        assert not re.search(r"https?://|@import|url\((?!#)", text), path.name
     assert len((folder / "film.js").read_text(encoding="utf-8").splitlines()) < 150
 
 

@@ -1,4 +1,4 @@
-"""The run of one batch: batch.run_all on what waits, the device given away between photos, the time that is left."""
+"""The run of one batch: batch.run_all on what waits, the device given away between photos."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from pathlib import Path
 from restore_core import batch
 from restore_core.batch import Item, Outcome, Request
 from restore_core.engine import Frame
-from restore_core.errors import Cancelled, ImageError, RestoreError, SettingsError
+from restore_core.errors import Cancelled, ImageError, SettingsError
 from restore_core.job import Job
-from restore_core.ui.asking import Ask, seconds
-from restore_core.ui.batch_entries import OPEN, Entries, Entry
-from restore_core.ui.batch_pace import Pace
+from restore_core.ui.batch.costs import Costs
+from restore_core.ui.batch.entries import OPEN, Entries, Entry
 from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.turns import Turn
 
@@ -32,9 +31,8 @@ class Runner:
 
     def __init__(self, desk: Desk, entries: Entries, results: Path, session: str, room: Callable[[int], str]):
         self.desk, self.entries, self.results, self.session, self.room = desk, entries, results, session, room
-        self.request, self.suffix = Request(), ".png"
+        self.costs, self.suffix = Costs(desk.library, entries), ".png"
         self.said, self._queued = "", False
-        self.pace = Pace()
         self._halt = threading.Event()
         self._thread: threading.Thread | None = None
         self._turn: Turn | None = None
@@ -59,12 +57,8 @@ class Runner:
     def expect(self, request: Request) -> None:
         """What will be asked for; a run that goes on keeps what it was started with."""
         with self.entries.lock:
-            if self.running or request == self.request:
-                return
-            self.request = request
-            for entry in self.entries:
-                if not entry.ended:
-                    entry.cost = None
+            if not self.running:
+                self.costs.expect(request)
 
     def start(self, request: Request, suffix: str) -> None:
         """Restore what waits, and what comes meanwhile."""
@@ -73,10 +67,10 @@ class Runner:
                 return
             if not self.entries.some(*OPEN):
                 raise ImageError("There is no photo waiting, so there is nothing to restore. Drop some photos first.")
-            self.expect(request)
+            self.costs.expect(request)
             self.suffix, self.said = suffix, ""
             self._halt.clear()
-            self.pace.restart()
+            self.costs.pace.restart()
             self._thread = threading.Thread(target=self._work, name="stepback-batch", daemon=True)
             self._thread.start()
 
@@ -95,45 +89,12 @@ class Runner:
             thread.join(timeout)
         return not self.running
 
-    def foresee(self) -> None:
-        """What each photo should cost: measured for each kind of network, once, on a device that is free or ours."""
-        unknown = [e for e in self.entries if e.cost is None and e.state in ("waiting", "working")]
-        for entry in unknown:
-            request = self.request
-            ask = Ask(request.task, request.method, preset=request.preset, seen=entry.task)
-            try:
-                entry.cost = seconds(ask, request.size_of(entry.size), self.desk.library)[0]
-            except RestoreError:
-                entry.cost = 0.0  # its restoration will tell what is the matter
-        if unknown:
-            self.pace.begin()  # measuring is no part of any photo
-
-    def share(self) -> float:
-        """How much of it all is done, by what each photo costs; what could not even be opened costs nothing."""
-        told = [e for e in self.entries if e.state != "failed" or e.size]
-        mean = self._mean() or 1.0
-        whole = sum(e.cost or mean for e in told)
-        return sum((e.cost or mean) * (1.0 if e.ended else e.share) for e in told) / whole if whole else 0.0
-
-    def left(self) -> float | None:
-        """Seconds to the end of the run, or that it would take; None while nothing tells."""
-        mean, todo = self._mean(), [e for e in self.entries if not e.ended]
-        if not mean or not todo:
-            return None
-        under_way = sum((e.cost or mean) * e.share for e in todo)
-        to_come = sum((e.cost or mean) * (1 - e.share) for e in todo)
-        return self.pace.left(to_come, under_way=under_way, photo=mean) if self.running else to_come
-
-    def _mean(self) -> float:
-        known = [e.cost for e in self.entries if e.cost]
-        return sum(known) / len(known) if known else 0.0
-
     # the thread
 
     def _work(self) -> None:
         run = batch.here(self.desk.library, turn=self._held, stop=self._halt.is_set, tell=self._hear)
         try:
-            for outcome in batch.run_all(self._missing(), self.request, run):
+            for outcome in batch.run_all(self._missing(), self.costs.request, run):
                 self._ended(outcome)
         except Exception as error:  # of the run, not of a photo
             self.said = sentence(error)
@@ -172,7 +133,7 @@ class Runner:
             with ExitStack() as held:
                 self._turn = self._take_turn(held)
                 self._queued = False
-                self.foresee()
+                self.costs.foresee()
                 yield
         finally:
             self._queued, self._turn = False, None
@@ -195,7 +156,7 @@ class Runner:
             told = {"method": asked.method, "variant": asked.variant, "steps": asked.steps, "samples": asked.samples}
             turn.about.update(told, size=work.size)
             return
-        entry.share = (frame.index + 1) / frame.total
+        entry.share = frame.share
         self.entries.touch(entry)
         if not frame.done:
             turn.give_way(entry.share)
@@ -208,7 +169,7 @@ class Runner:
             entry.state, entry.outcome = ("done" if done else "failed"), outcome
             entry.made = Path(outcome.target).stat().st_size if done else 0
             entry.seen = outcome.sentence if done and outcome.sentence else entry.seen
-            self.pace.ended((entry.cost or 0.0) * (1.0 if done else entry.share))
+            self.costs.ended(entry)
             self._entry = None
             self.entries.touch(entry)
 

@@ -1,7 +1,7 @@
 """The Batch tab: many photos, one settings card, a table of how each stands, one zip of all that is done.
 
-The list in the browser (batch.js) uploads what is dropped, asks how things stand while it is looked at, and remembers
-the batch's id in the browser's tab, so that a page that is loaded anew finds it again.
+The list in the browser (listing.py and its scripts) uploads what is dropped, asks how things stand while it is looked
+at, and remembers the batch's id in the browser's tab, so that a page that is loaded anew finds it again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import html
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -21,71 +20,21 @@ from restore_core.methods import METHODS
 from restore_core.methods.base import PRESET_WORDS
 from restore_core.ui import viewer, widgets
 from restore_core.ui.asking import Ask
-from restore_core.ui.batches import Batches
-from restore_core.ui.batching import FORMATS, Batch
+from restore_core.ui.batch.batch import FORMATS, Batch
+from restore_core.ui.batch.batches import Batches
+from restore_core.ui.batch.listing import Listing, dropping, field, heading, rows
 from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.restore import TASK_CHOICES
-from restore_core.ui.viewer import address
 from restore_core.ui.weighing import offer_of
 
 FORMAT_CHOICES = [("PNG", "png"), ("JPEG", "jpg"), ("WebP", "webp")]
 FORMAT_INFO = "PNG keeps every shade; JPEG and WebP are smaller."
 METHOD_INFO = "Automatic picks the method that suits what is wrong with each photo."
 SMALLER = "Smaller copies of photos above 12 million pixels"
-LOST = "This list was removed from the server, since nobody looked at it for a while. Drop the photos again."
 WITH_ID = """(_, ...asked) => {
   try { return [sessionStorage.getItem("stepback-batch") || "", ...asked]; } catch { return ["", ...asked]; }
 }"""  # what the list remembers
-Told = dict[str, Any]
 Updates = dict[Any, Any]
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What the list asks and presses by itself; all it says comes from a browser."""
-
-    batches: Batches
-
-    def look(self, asked: object) -> Told:
-        """How things stand: asked is {id, since}."""
-        batch, since = self.batches.of(_field(asked, "id")), _field(asked, "since")
-        return {"lost": LOST} if batch is None else batch.look(since if type(since) is int else 0)
-
-    def take(self, asked: object) -> Told:
-        """A photo was uploaded: {id or null, path, name}. The batch's id, or why the photo was not taken."""
-        try:
-            batch = self.batches.open(_field(asked, "id"))
-            self.batches.take(batch, _field(asked, "path"), _field(asked, "name"))
-        except Exception as error:
-            full = isinstance(error, SettingsError)
-            return {"said": sentence(error), "full": full}
-        return {"id": batch.id}
-
-    def act(self, asked: object) -> Told:
-        """A button was pressed: {id, do, n}."""
-        batch, number = self.batches.of(_field(asked, "id")), _field(asked, "n")
-        if batch is None:
-            return {"lost": LOST}
-        try:
-            return self._act(batch, str(_field(asked, "do")), number if type(number) is int else None)
-        except Exception as error:
-            return {"said": sentence(error)}
-
-    @staticmethod
-    def _act(batch: Batch, deed: str, number: int | None) -> Told:
-        if deed == "stop":
-            batch.runner.stop()
-        elif deed == "retry":
-            batch.again(("failed",), number)
-        elif deed == "anew":
-            batch.again(("done", "failed"))
-        elif deed == "remove" and number is not None:
-            batch.remove(number)
-        elif deed == "clear":
-            batch.remove()
-        elif deed == "zip":
-            return {"address": address(batch.packed())}
-        return {}
 
 
 @dataclass(frozen=True)
@@ -142,7 +91,7 @@ class Tab:
 
     def open(self, event: gr.EventData) -> Updates:
         """Before and after of one photo; of none, to put them away."""
-        number = _field(event._data, "n")
+        number = field(event._data, "n")
         away = {self.opened: gr.update(elem_classes=widgets.AWAY), self.viewer: {"id": "", "pictures": []}}
         if type(number) is not int:
             return away
@@ -156,7 +105,7 @@ class Tab:
         }  # fmt: skip
 
     def _batch_of(self, event: gr.EventData) -> Batch:
-        batch = self.listing.batches.of(_field(event._data, "id"))
+        batch = self.listing.batches.of(field(event._data, "id"))
         if batch is None:
             raise SettingsError("There are no photos yet, so there is nothing to restore. Drop some into the frame.")
         return batch
@@ -180,7 +129,7 @@ def fill(desk: Desk) -> Tab:
     """Lay the tab out and wire it."""
     with gr.Row(elem_id="batch", equal_height=False):
         with gr.Column(scale=5, min_width=330, elem_id="batch-asking"):
-            gr.HTML(html_template=_part("batch-drop.html"), apply_default_css=False, elem_id="batch-drop")
+            dropping()
             task = gr.Radio(TASK_CHOICES, value="auto", label="What is wrong with them?", elem_id="batch-task")
             preset = gr.Slider(0, 4, 2, step=1, label="Faithful to vivid", elem_id="batch-preset")
             word = gr.HTML(
@@ -198,7 +147,7 @@ def fill(desk: Desk) -> Tab:
                 )  # fmt: skip
                 smaller = gr.Checkbox(False, label=SMALLER, elem_id="batch-smaller")
         with gr.Column(scale=9, min_width=330, elem_id="batch-seeing"):
-            gr.HTML(html_template=_part("batch-head.html"), apply_default_css=False, elem_id="batch-head")
+            heading()
             message = widgets.announcement("batch-message")
             with gr.Row(elem_id="batch-opened", elem_classes=widgets.AWAY) as opened:
                 title = gr.HTML(elem_id="batch-title", apply_default_css=False)
@@ -206,7 +155,7 @@ def fill(desk: Desk) -> Tab:
             pictures = viewer.viewer(elem_id="batch-viewer")
             known = gr.Textbox(elem_classes=widgets.AWAY, container=False)
             listing = Listing(Batches(desk))
-            listed = _list(listing)
+            listed = rows(listing)
     tab = Tab(
         desk, listing, task, preset, word, suffix, method, seed, smaller, message, opened, title, pictures,
         known, listed,
@@ -215,31 +164,4 @@ def fill(desk: Desk) -> Tab:
     return tab
 
 
-def _list(listing: Listing) -> gr.HTML:
-    """The list, which batch.js fills with what look() tells."""
-
-    def look(asked: object) -> Told:
-        return listing.look(asked)
-
-    def take(asked: object) -> Told:
-        return listing.take(asked)
-
-    def act(asked: object) -> Told:
-        return listing.act(asked)
-
-    return gr.HTML(
-        html_template=_part("batch.html"), js_on_load=_part("batch.js"), server_functions=[look, take, act],
-        apply_default_css=False, elem_id="batch-list",
-    )  # fmt: skip
-
-
-def _part(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")
-
-
-def _field(told: object, key: str) -> object:
-    """One field of what a browser said, None where there is none."""
-    return told.get(key) if isinstance(told, dict) else None
-
-
-__all__ = ["Tab", "fill"]
+__all__ = ["Listing", "Tab", "fill"]

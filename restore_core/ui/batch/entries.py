@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from restore_core.batch import Outcome
-from restore_core.ui.batch_packing import distinct, shown_name, stem_of, suffix_of
+from restore_core.ui.batch.names import distinct, shown_name, stem_of, suffix_of
 
 State = Literal["new", "waiting", "working", "done", "failed"]
 STATES: tuple[State, ...] = ("new", "waiting", "working", "done", "failed")

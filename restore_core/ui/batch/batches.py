@@ -19,7 +19,7 @@ from pathlib import Path
 from gradio.utils import get_upload_folder
 
 from restore_core.errors import ImageError, SettingsError
-from restore_core.ui.batching import Batch
+from restore_core.ui.batch.batch import Batch
 from restore_core.ui.desk import Desk
 from restore_core.ui.sessions import SessionStore
 
