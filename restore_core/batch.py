@@ -21,7 +21,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -255,20 +255,27 @@ def run_all(items: Iterable[Item], request: Request, run: Map, journal: Journal 
 # maps
 
 
+class _Failed(Exception):
+    """A photo failed, as its outcome tells: for the turn that is left."""
+
+
 def here(
     library: Library, *, turn: Turn = nullcontext, stop: Callable[[], bool] = never, tell: Tell = unheard
 ) -> Map:
     """One photo after the other, in this process; the next is asked for when the last has ended.
 
-    turn    what is held while a photo is restored, so that others come in between two of them
+    turn    what is held while a photo is restored, so that others come in between two of them; it is left with an
+            exception where the photo failed or was stopped, so whoever keeps a book of turns knows
     stop    asked at every network call: the photo under way has no outcome and no file then, and no other is begun
     """
 
     def run(items: Iterable[Item], request: Request) -> Iterator[Outcome]:
         for item in items:
             try:
-                with turn():
+                with suppress(_Failed), turn():
                     outcome = restore(item, request, library, stop=stop, tell=tell)
+                    if outcome.state == "failed":
+                        raise _Failed
             except Cancelled:
                 return
             yield outcome

@@ -30,6 +30,7 @@ from restore_core.ui.batch.names import distinct, shown_name, stem_of, suffix_of
 from restore_core.ui.batch.pace import Pace
 from restore_core.ui.batch.packing import TABLE
 from restore_core.ui.desk import Desk
+from restore_core.ui.joblog import JobLog
 from restore_core.ui.sessions import SessionStore
 from restore_core.ui.widgets import AWAY
 
@@ -241,6 +242,24 @@ def test_a_full_queue_is_waited_for(tab, uploads: Path):
     tab.desk.turns.places = 8
     assert tab.listing.batches.of(id).runner.join(30)
     assert states(tab, id) == {"a.png": "done"}
+
+
+def test_the_log_tells_which_photos_failed_and_which_were_stopped(tab, uploads: Path, tmp_path: Path, monkeypatch):
+    tab.desk.turns.note = JobLog(tmp_path / "log.jsonl")
+    told = lambda: [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]  # noqa: E731
+    id = drop(tab, uploads, "a.png", "b.jpg")
+    seen(tab, id)
+    batch = tab.listing.batches.of(id)
+    next(iter(batch.entries)).source.unlink()
+    restored(tab, id)
+    assert states(tab, id) == {"a.png": "failed", "b.jpg": "done"}
+    assert [(run["tab"], run["outcome"], run.get("size")) for run in told()] == [
+        ("batch", "failed", None), ("batch", "done", [20, 24]),
+    ]  # fmt: skip
+    monkeypatch.setattr(batch.runner, "_hear", lambda item, work, frame: batch.runner.stop())
+    drop(tab, uploads, "c.png", id=id)
+    restored(tab, id)
+    assert states(tab, id)["c.png"] == "waiting" and [run["outcome"] for run in told()[2:]] == ["stopped"]
 
 
 # --- the zip ---------------------------------------------------------------------------------------------------
