@@ -58,8 +58,7 @@ class Request:
 
     def size_of(self, size: tuple[int, int]) -> tuple[int, int]:
         """(height, width) that a photo of this size is restored at."""
-        factor = images.reduction(size) if self.smaller else 1.0
-        return (int(size[0] / factor), int(size[1] / factor)) if factor > 1 else size
+        return images.comfortable_size(size) if self.smaller else size
 
 
 @dataclass(frozen=True)
@@ -137,8 +136,8 @@ def _restored(
 ) -> tuple[str, int]:
     """What there is to say of it, and its network calls, when its result is written."""
     photo = images.load(item.source, max_pixels=request.max_pixels)
-    if request.size_of(photo.size) != photo.size:
-        photo = images.reduce_by(photo, images.reduction(photo.size))
+    if request.smaller:
+        photo = images.comfortable(photo)
     work = job.plan(
         photo, library, task=request.task, method=request.method, preset=request.preset, **request.changes
     )

@@ -139,13 +139,28 @@ def reduce_by(photo: Photo, factor: float) -> Photo:
     """A smaller copy, each side divided by factor >= 1 and rounded down (to 1 pixel at least)."""
     if factor < 1:
         raise ImageError(f"A smaller copy by the factor {factor} would be a larger one. Choose 1 or more.")
-    size = tuple(max(1, int(side / factor)) for side in photo.size)
+    size = _divided(photo.size, factor)
     rgb, alpha = (
         None if plane is None else F.interpolate(plane, size=size, mode="area")
         for plane in (photo.rgb, photo.alpha)
     )
     note = f"A smaller copy of {size[1]} x {size[0]} pixels was made."
     return replace(photo, rgb=rgb, alpha=alpha, notes=(*photo.notes, note))
+
+
+def _divided(size: tuple[int, int], factor: float) -> tuple[int, int]:
+    return max(1, int(size[0] / factor)), max(1, int(size[1] / factor))
+
+
+def comfortable_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of `comfortable`."""
+    return _divided(size, reduction(size))
+
+
+def comfortable(photo: Photo) -> Photo:
+    """The photo; where it holds more than COMFORTABLE_PIXELS, a smaller copy that does not."""
+    factor = reduction(photo.size)
+    return reduce_by(photo, factor) if factor > 1 else photo
 
 
 def join_alpha(rgb: Tensor, alpha: Tensor) -> Tensor:

@@ -105,6 +105,21 @@ def test_a_bad_photo_holds_nobody_up_and_a_second_run_does_what_is_missing(photo
     assert "3 restored, 0 made earlier" in capsys.readouterr().err
 
 
+def test_large_photos_are_reduced_where_that_is_asked(photos: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(images.reduction, "__defaults__", (400,))
+    export.save(torch.rand(1, 3, 40, 48), photos / "large.png")
+    export.save(torch.rand(1, 3, 16, 20), photos / "small.png")
+    out = tmp_path / "out"
+    command = ["batch", str(photos), str(out), "--task", "denoise", "--method", "irsde", "--device", "cpu"]
+    sizes = lambda: [images.inspect(out / name).size for name in ("large.png", "small.png")]  # noqa: E731
+    assert main([*command, "--steps", "1"]) == 0 and sizes() == [(40, 48), (16, 20)]
+    assert main([*command, "--steps", "1", "--smaller"]) == 0 and sizes() == [(18, 21), (16, 20)]
+    table = (out / "batch.csv").read_text()
+    assert "smaller copy of 21 x 18" in table and table.count(",done,") == 5  # asked otherwise: everything anew
+    asked = batch.Request(smaller=True)
+    assert [asked.size_of(size) for size in ((40, 48), (16, 20))] == sizes()
+
+
 def test_a_torn_line_in_the_journal_costs_one_photo_at_most(tmp_path: Path):
     found = items_of(tmp_path / "out", "a", "b")
     journal = batch.Journal(tmp_path / "out")

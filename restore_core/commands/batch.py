@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from restore_core import batch, export, images
+from restore_core import batch, export
 from restore_core.commands import options
 from restore_core.degradations import TASKS
 from restore_core.errors import SettingsError
@@ -36,7 +36,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--workers", default="1", metavar="N", help="so many processes share the cores; default 1")
     p.add_argument("--ray", metavar="ADDRESS", help="on a Ray cluster: its address, or 'local' for one made here")
     p.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the best there is")
-    p.add_argument("--max-pixels", default=images.MAX_PIXELS, help="largest photo that is opened")
+    options.add_reading(p)
     p.add_argument("--json", action="store_true", help="print one JSON object a photo")
     p.set_defaults(run=_batch)
 
@@ -47,7 +47,7 @@ def _batch(asked: argparse.Namespace) -> int:
     changes = options.given(asked) | ({"variant": asked.variant} if asked.variant else {})
     request = batch.Request(
         asked.task, asked.method, options.whole("--preset", asked.preset), changes,
-        options.whole("--max-pixels", asked.max_pixels),
+        options.whole("--max-pixels", asked.max_pixels), asked.smaller,
     )  # fmt: skip
     outcomes: list[batch.Outcome] = []
     try:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from restore_core import images
 from restore_core.checkpoints.folders import also_look_in
 from restore_core.errors import SettingsError
 from restore_core.samplers import GRID_LABELS, SAMPLERS
@@ -25,6 +26,15 @@ def add_expert(p: argparse.ArgumentParser) -> None:
         "--option", action="append", default=[], metavar="KEY=VALUE", help="one of the method's own, e.g. guidance=0.8"
     )
     p.add_argument("--precision", help="float32, bfloat16, float16; default: what the device does best")
+
+
+def add_reading(p: argparse.ArgumentParser) -> None:
+    """How large a photo may be, and be worked on."""
+    p.add_argument("--max-pixels", default=images.MAX_PIXELS, help="largest photo that is opened")
+    p.add_argument(
+        "--smaller", action="store_true",
+        help=f"work on a smaller copy where a photo holds more than {images.COMFORTABLE_PIXELS / 1e6:g} million pixels",
+    )  # fmt: skip
 
 
 def add_models(p: argparse.ArgumentParser) -> None:
@@ -72,4 +82,4 @@ def whole(name: str, text: object) -> int:
         raise SettingsError(f"{name} is '{text}', and only whole numbers work there. Choose one.") from None
 
 
-__all__ = ["EXPERT", "PAPER", "add_expert", "add_models", "given", "preset", "use_models", "whole"]
+__all__ = ["EXPERT", "PAPER", "add_expert", "add_models", "add_reading", "given", "preset", "use_models", "whole"]

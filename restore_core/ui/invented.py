@@ -108,7 +108,7 @@ def _sampled(desk: Desk, session: str, kept: Run, result: Result, count: int) ->
 def _job(desk: Desk, result: Result, count: int) -> Job:
     photo = images.load(result.source, max_pixels=desk.max_pixels)
     if result.smaller:
-        photo = images.reduce_by(photo, images.reduction(photo.size))
+        photo = images.comfortable(photo)
     work = again(photo, result.record)
     return replace(work, settings=replace(work.settings, samples=count))
 

@@ -108,15 +108,14 @@ def _judged(desk: Desk, path: str, ask: Ask) -> Ask:
 def _job(desk: Desk, path: str, ask: Ask) -> Job:
     photo = images.load(path, max_pixels=desk.max_pixels)
     if ask.smaller:
-        photo = images.reduce_by(photo, images.reduction(photo.size))
+        photo = images.comfortable(photo)
     return Job(photo, ask.weights.task, ask.settings(desk.library.precision), "")
 
 
 def result_size(header: images.Header, ask: Ask) -> tuple[int, int]:
     """(height, width) of what will come out."""
-    by = images.reduction(header.size) if ask.smaller else 1.0
-    height, width = header.size
-    return round(height / by) * ask.weights.scale, round(width / by) * ask.weights.scale
+    height, width = images.comfortable_size(header.size) if ask.smaller else header.size
+    return height * ask.weights.scale, width * ask.weights.scale
 
 
 def in_pieces(work: Job, way: Way) -> Job:
