@@ -229,6 +229,19 @@ def test_the_preset_moves_by_keyboard_and_the_dice_draws_a_number(desktop: Watch
     page.wait_for_function("(b) => document.querySelector('#seed input').value !== b", arg=before)
 
 
+def test_a_number_typed_beyond_a_slider_is_brought_to_its_end_and_the_estimate_tells_of_it(desktop: Watched):
+    page = desktop.page
+    desktop.upload(CAT)
+    desktop.settle("#steps", 1)
+    each = int(re.search(r": (\d) network", desktop.say("#estimate", r": \d network call"))[1])
+    box = page.locator("#steps input[type=number]")
+    for typed, kept in (("5000", 2000), ("-3", 1), ("7", 7), ("0", 1), ("7", 7), ("", 7)):
+        box.fill(typed)
+        page.keyboard.press("Tab")
+        assert box.input_value() == str(kept)
+        desktop.say("#estimate", rf"\b{kept * each:,} network call")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
 def test_nothing_is_wider_than_the_screen(chromium, address, tmp_path, width: int, height: int, scheme: str):

@@ -109,9 +109,11 @@ def theme() -> gr.themes.Base:
 
 def launch_options(*, debug: bool = False) -> dict[str, Any]:
     """Arguments of page.launch that belong to the page rather than to the machine."""
+    here = Path(__file__).parent
     return {
         "theme": theme(),
-        "css": "\n".join(path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("page*.css"))),
+        "css": "\n".join(path.read_text(encoding="utf-8") for path in sorted(here.glob("page*.css"))),
+        "js": (here / "sliders.js").read_text(encoding="utf-8"),
         "max_file_size": "1gb",  # weights; a photo's size is judged when it is opened
         "run_history": False,
         "footer_links": ["settings"],
