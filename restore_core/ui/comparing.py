@@ -73,16 +73,9 @@ def _compared(
     ended: list[Ended] = []
     for contender in asked.contenders:
         stream = _stream(desk, session, contender.job)
-        desk.store.attach(session, stream)
-        try:
-            for message in watch(desk, session, runs[contender.letter], stream.start()):
+        with desk.store.running(session, stream):
+            for message in watch(desk, session, runs[contender.letter], stream):
                 yield Message({contender.letter: message.film}, text=message.text)
-        finally:
-            stream.stop()
-            stream.join()
-            desk.store.detach(session, stream)
-        if stream.error is not None:
-            raise stream.error
         if stream.last is not None:
             yield Message({contender.letter: _last(runs[contender.letter], stream, "Measuring")})
             ended.append(asked.ended(contender, stream.last, whole=stream.last.done))

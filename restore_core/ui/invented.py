@@ -89,19 +89,12 @@ def _sampled(desk: Desk, session: str, kept: Run, result: Result, count: int) ->
     yield Message({**opening, "says": f"Drawing the first of {count} samples."})
     about = {"task": work.task, "size": work.size}
     stream, told = Stream(frames, work.settings, desk.turns, session=session, about=about, rate=0), 0
-    desk.store.attach(session, stream)
-    try:
-        for _ in stream.start().news():
+    with desk.store.running(session, stream):
+        for _ in stream.news():
             now = ends.latest
             if now is not None and now.count > told:
                 told = now.count
                 yield Message({**opening, **shown(now), "says": _progress(now, count)})
-    finally:
-        stream.stop()
-        stream.join()
-        desk.store.detach(session, stream)
-    if stream.error is not None:
-        raise stream.error
     yield _ending(desk, session, kept, work, ends.latest, opening)
 
 

@@ -78,15 +78,8 @@ def _restoration(desk: Desk, session: str, kept: Run, path: str, ask: Ask, live:
 
     about = {"task": ask.task_key, "size": result_size(header, ask)}
     stream = Stream(frames, settings, desk.turns, session=session, about=about, rate=rate, side=side)
-    desk.store.attach(session, stream)
-    try:
-        yield from watch(desk, session, kept, stream.start())
-    finally:
-        stream.stop()
-        stream.join()
-        desk.store.detach(session, stream)
-    if stream.error is not None:
-        raise stream.error
+    with desk.store.running(session, stream):
+        yield from watch(desk, session, kept, stream)
     if stream.last is None:
         yield _nothing(kept)
         return

@@ -13,7 +13,8 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,20 @@ class SessionStore:
         with self._lock:
             if self._streams.get(session) is stream:
                 del self._streams[session]
+
+    @contextmanager
+    def running(self, session: str, stream: Stream) -> Iterator[None]:
+        """Begin the session's stream; with the block it has ended, however that happens, and its error is raised."""
+        self.attach(session, stream)
+        try:
+            stream.start()
+            yield
+        finally:
+            stream.stop()
+            stream.join()
+            self.detach(session, stream)
+        if stream.error is not None:
+            raise stream.error
 
     def stop(self, session: str) -> bool:
         """Stop what the session is running; whether there was anything."""
