@@ -16,8 +16,6 @@ import json
 import os
 import random
 import re
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -33,9 +31,9 @@ import httpx
 import numpy as np
 from PIL import Image
 
+from benchmarks.hosting import served
 from benchmarks.visitors import Broken, Layout, Page
 
-ROOT = Path(__file__).parents[1]
 BLOCKS = 4  # coloured squares along a side: what tells one visitor's picture from another's
 ALIKE = 0.12  # mean difference of squares, 0 to 1, up to which a result is of its own picture; others differ by 0.33
 SIDES, STEPS = (64, 96, 128, 192), (2, 4, 8, 15, 30)
@@ -108,40 +106,12 @@ def soak(users: int, seconds: float, *, seed: int = 0, device: str = "cpu", tell
 
 @contextlib.contextmanager
 def server(device: str = "cpu", *more: str) -> Iterator[tuple[str, subprocess.Popen, Path]]:
-    """(address, process, folder) of an app on a free port; all gone at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="stepback-soak-"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "app.py", "--port", str(port), "--no-browser", "--device", device, "--offline"]
-    command += ["--log", str(folder / "jobs.jsonl"), *more]
-    (folder / "kept").mkdir()
-    environment = os.environ | {"GRADIO_TEMP_DIR": str(folder / "kept")}
-    with (folder / "server.txt").open("w") as out:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
-    try:
-        address = f"http://127.0.0.1:{port}"
-        _await(address, process, folder / "server.txt")
-        yield address, process, folder
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _await(address: str, process: subprocess.Popen, log: Path) -> None:
-    for _ in range(240):
-        with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{address}/healthz", timeout=2).json()["ok"]:
-                return
-        if process.poll() is not None:
-            break
-        time.sleep(0.5)
-    raise RuntimeError(f"The server did not start: {log.read_text()[-2000:]}")
+    """(address, process, folder) of an app that writes jobs.jsonl; all gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="stepback-soak-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        arguments = ("--device", device, "--offline", "--log", str(folder / "jobs.jsonl"), *more)
+        with served(folder, *arguments) as app:
+            yield app.address, app.process, folder
 
 
 def visit(address: str, layout: Layout, book: Book, until: float, draw: random.Random) -> None:

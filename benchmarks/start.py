@@ -9,24 +9,16 @@ Medians of some starts, files being in the system's cache after the first.
 from __future__ import annotations
 
 import argparse
-import socket
 import statistics
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.hosting import ROOT, free_port
+
 PATIENCE = 120.0  # seconds
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def until_page() -> float:

@@ -1,4 +1,4 @@
-"""The pictures of these pages, taken from the running app: python docs/pictures.py [--only NAME]
+"""The pictures of these pages, taken from the running app: python -m docs.pictures [--only NAME]
 
 Starts the app in a process of its own, drives it by Playwright with the system's Chromium, and writes WebP files into
 docs/pictures. Shows only pictures that ship with the project (restore_core/ui/examples), damaged by the project itself.
@@ -8,63 +8,25 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.hosting import ROOT, served
+
 EXAMPLES = ROOT / "restore_core" / "ui" / "examples"
 PICTURES = Path(__file__).with_name("pictures")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 PATIENCE = 120_000  # ms for any answer of the page
 DONE = "document.querySelectorAll('#batch-list tr[data-state=done]').length === 3"
 MOST = 150_000  # bytes of a picture
-
-
-@contextmanager
-def served() -> Iterator[str]:
-    """The app's address, while it runs."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {"GRADIO_TEMP_DIR": folder, "STEPBACK_SWEEPS": f"{folder}/sweeps"}
-        command = [sys.executable, "app.py", "--port", str(port), "--no-browser", "--device", "cpu", "--offline"]
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-        try:
-            _wait_for(address, server)
-            yield address
-        finally:
-            server.terminate()
-            try:
-                server.wait(20)
-            except subprocess.TimeoutExpired:
-                server.kill()
-
-
-def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(240):
-        try:
-            urllib.request.urlopen(address, timeout=2).close()
-            return
-        except OSError:
-            if server.poll() is not None:
-                raise SystemExit("The app ended before it answered. Start python app.py by hand to see why.") from None
-            time.sleep(0.5)
-    raise SystemExit("The app did not answer within two minutes. The machine may be too busy: try again later.")
 
 
 def says(page: Any, selector: str, words: str) -> None:
@@ -211,13 +173,17 @@ def main() -> int:
     asked = parser.parse_args()
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     PICTURES.mkdir(exist_ok=True)
-    with served() as address, sync_playwright() as playwright:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        sweeps = {"STEPBACK_SWEEPS": f"{folder}/sweeps"}
+        app = stack.enter_context(served(Path(folder), "--device", "cpu", "--offline", environment=sweeps))
+        playwright = stack.enter_context(sync_playwright())
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         for name in asked.only or TAKEN:
             context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
             page = context.new_page()
             page.set_default_timeout(PATIENCE)
-            page.goto(address)
+            page.goto(app.address)
             page.wait_for_selector("#run")
             TAKEN[name](page)
             context.close()

@@ -8,11 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.hosting import served
 from restore_core import export
 from restore_core.library import Library
 from restore_core.methods import METHODS
@@ -48,42 +44,16 @@ def lack(what: str) -> None:
     pytest.skip(f"{what} is missing.")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> Iterator[str]:
     """The app as a user starts it, in a process of its own."""
     library = Library("cpu")
     if not all(library.has(key, v.key) for key, method in METHODS.items() for v in method.card.variants[:3]):
         lack("A file in weights/compact")
-    port, log = free_port(), tmp_path_factory.mktemp("app") / "log.txt"
-    command = [sys.executable, "app.py", "--port", str(port), "--no-browser", "--device", "cpu", "--offline"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GRADIO_TEMP_DIR": str(log.parent / "gradio")}
-    with log.open("w") as out:
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_for(url, server, log)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(20)
-    assert "Traceback" not in log.read_text(), log.read_text()
-
-
-def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
-    for _ in range(240):
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-            return
-        except OSError:
-            assert server.poll() is None, log.read_text()
-            time.sleep(0.5)
-    pytest.fail(f"The app did not answer within two minutes: {log.read_text()}")
+    folder = tmp_path_factory.mktemp("app")
+    with served(folder, "--device", "cpu", "--offline", environment={"OMP_NUM_THREADS": "1"}) as app:
+        yield app.address
+    assert "Traceback" not in app.said.read_text(), app.said.read_text()
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,8 +17,9 @@ from pathlib import Path
 import published
 import pytest
 import torch
-from test_browser import NARROW_ENOUGH, ROOT, Watched, chromium, free_port, wait_for  # noqa: F401  chromium: fixture
+from test_browser import NARROW_ENOUGH, ROOT, Watched, chromium  # noqa: F401  chromium: fixture
 
+from benchmarks.hosting import served
 from restore_core import export
 
 pytestmark = pytest.mark.browser
@@ -45,24 +44,17 @@ def place(tmp_path_factory) -> Iterator[Place]:
     for name in ("compact", "metrics"):
         shutil.copytree(ROOT / "weights" / name, weights / name)
     releases = _releases({V2: published.write("resshift", root / V2).read_bytes(), V3: bytes(200_000)}, gate)
-    port, log = free_port(), root / "log.txt"
-    environment = os.environ | {
-        "OMP_NUM_THREADS": "1", "GRADIO_TEMP_DIR": str(root / "gradio"), "STEPBACK_WEIGHTS": str(weights),
+    environment = {
+        "OMP_NUM_THREADS": "1", "STEPBACK_WEIGHTS": str(weights), "HF_HUB_OFFLINE": None,
         "STEPBACK_RELEASES": f"http://127.0.0.1:{releases.server_port}",
     }  # fmt: skip
-    environment.pop("HF_HUB_OFFLINE", None)
-    command = [sys.executable, "app.py", "--port", str(port), "--no-browser", "--device", "cpu"]
-    with log.open("w") as out:
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
     try:
-        wait_for(f"http://127.0.0.1:{port}", server, log)
-        yield Place(f"http://127.0.0.1:{port}", weights, gate)
+        with served(root, "--device", "cpu", environment=environment) as app:
+            yield Place(app.address, weights, gate)
     finally:
-        server.terminate()
-        server.wait(20)
         releases.shutdown()
         releases.server_close()
-    assert "Traceback" not in log.read_text(), log.read_text()
+    assert "Traceback" not in app.said.read_text(), app.said.read_text()
 
 
 def _releases(files: dict[str, bytes], gate: threading.Event) -> ThreadingHTTPServer:

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import soak
+from benchmarks import hosting, soak
 from benchmarks.visitors import Broken, Layout, Page
 from restore_core import commands
 from restore_core.commands import info
@@ -270,19 +270,24 @@ def test_six_visitors_for_half_a_minute():
 def test_a_polite_end_removes_what_was_kept(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
-    with soak.socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = hosting.free_port()
     command = [sys.executable, "app.py", "--port", str(port), "--no-browser", "--device", "cpu", "--offline"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
         address = f"http://127.0.0.1:{port}"
-        soak._await(address, child, tmp_path / "none")
+        hosting.until_it_answers(address, child, tmp_path / "none")
         with Page(address, Layout.read(address)) as page:
             page.upload("kept.png", photo(6)[1])
             assert list(tmp_path.glob("stepback-page-*/*/kept.png"))
             child.send_signal(signal.SIGTERM)
         said, _ = child.communicate(timeout=60)
     assert "Traceback" not in said and not list(tmp_path.glob("stepback-page-*"))
+
+
+@pytest.mark.slow
+def test_a_server_that_cannot_start_says_why(tmp_path: Path):
+    with pytest.raises(RuntimeError, match=r"ended\. It said: .*nonsense"):
+        with hosting.served(tmp_path, "--device", "nonsense"):
+            pytest.fail("It is served.")
 
 
 def test_gradio_still_keeps_page_states_where_they_are_looked_for():
