@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -21,11 +22,12 @@ from restore_core.bands import Pointwise, by_bands
 from restore_core.devices import autocast
 from restore_core.errors import Cancelled, SettingsError
 from restore_core.images import shrink_to
+from restore_core.memory import Need
 from restore_core.problem import Problem
 from restore_core.processes import Prediction
 from restore_core.samplers import SAMPLERS, Draw, Sampler, Step, time_grid
 from restore_core.settings import Settings
-from restore_core.tiling import Pieces, tile_size
+from restore_core.tiling import Pieces, fitting, tile_size
 
 
 class Noise:
@@ -92,9 +94,12 @@ class RunningMean:
 class Frame:
     """One moment of a run. Pictures are RGB in [0, 1] and are decoded when first looked at.
 
-    index, total     frames of the whole run, all samples counted: index runs from 0 to total - 1
-    seconds, calls   since the start of the run; calls of the network (a picture in tiles counts once)
-    sample, samples  which run of how many
+    index, total     place among the frames of all samples one after the other: the last has index total - 1
+    seconds, calls   since the start of the run, for the samples up to this one; calls of the network (a picture in
+                     tiles counts once)
+    sample, samples  which run of how many. Of samples that walk together as a batch the first one's steps are shown,
+                     and every one's end
+    share            how much of the whole run is done, above 0 to 1
     decoded          the picture at the end of a sample, where x_t and its guess are one and the mean needs it anyway
     """
 
@@ -106,6 +111,7 @@ class Frame:
     problem: Problem
     sample: int = 0
     samples: int = 1
+    share: float = 1.0
     average: RunningMean | None = None
     decoded: Tensor | None = None
 
@@ -162,17 +168,17 @@ class _Caller:
 
     def __init__(self, problem: Problem, settings: Settings, stop: Callable[[], bool]):
         self.problem, self.settings, self.stop, self.calls = problem, settings, stop, 0
-        asked = problem.tile if settings.tile is None else settings.tile
-        tile = tile_size(asked, *problem.anchor.shape[-2:])
-        self.pieces = Pieces(tile, min(settings.overlap, tile // 2) if tile else settings.overlap, problem.multiple)
+        tile = _tile(problem, settings)
+        overlap = min(settings.overlap, tile // 2) if tile else settings.overlap
+        batch = _together(problem, tile**2 or math.prod(problem.anchor.shape[-2:]))
+        self.pieces = Pieces(tile, overlap, problem.multiple, batch=max(batch, len(problem.anchor)))
+        self.samples_at_once = 1 if tile else batch
 
     def __call__(self, x: Tensor, t: Tensor) -> Prediction:
-        raw = self._raw(x, t)
+        problem = self.problem.copies(len(x))
+        raw = self.pieces(lambda part, cond: self._one(part, t, cond), x, problem.cond)
         self.calls += 1
-        return self.problem.read(x, t, raw, spare=self.pieces.splits(x))
-
-    def _raw(self, x: Tensor, t: Tensor) -> Tensor:
-        return self.pieces(lambda part, cond: self._one(part, t, cond), x, self.problem.cond)
+        return problem.read(x, t, raw, spare=self.pieces.splits(x))
 
     def _one(self, x: Tensor, t: Tensor, cond) -> Tensor:
         if self.stop():
@@ -181,6 +187,21 @@ class _Caller:
             raw = self.problem.network(x, t, cond)
         # a compiled network's answer lies where the next one will: it is copied before it is kept
         return raw.float() if raw.dtype != torch.float32 or not x.is_cuda else raw.clone()
+
+
+def _tile(problem: Problem, settings: Settings) -> int:
+    """The side of the network's tiles, 0 for none."""
+    asked = problem.tile if settings.tile is None else settings.tile
+    if asked is None and problem.bytes_per_pixel:
+        return fitting(problem.bytes_per_pixel, problem.anchor, problem.multiple)
+    return tile_size(asked, *problem.anchor.shape[-2:])
+
+
+def _together(problem: Problem, pixels: int) -> int:
+    """How many pictures of so many pixels the network takes at once."""
+    if not problem.bytes_per_pixel or len(problem.anchor) > 1:
+        return 1
+    return Need(problem.bytes_per_pixel).together(problem.anchor.device, pixels)
 
 
 def times_of(problem: Problem, settings: Settings) -> Tensor:
@@ -236,26 +257,38 @@ def _frames(
     problem: Problem, settings: Settings, stop: Callable[[], bool], noise: Draw | None
 ) -> Generator[Frame]:
     sampler, options = _sampler(settings)
-    times = times_of(problem, settings)
-    total = len(times) * settings.samples
+    times, samples = times_of(problem, settings), settings.samples
+    length, total = len(times), len(times) * samples
     denoise, average, began = _Caller(problem, settings, stop), RunningMean(), time.perf_counter()
-    index = 0
-    for sample in range(settings.samples):
-        draw = noise or Noise(settings.seed + sample)
+    seconds, calls = 0.0, 0  # for the samples before the present ones
+    for first, n in _groups(samples, 1 if noise is not None else denoise.samples_at_once):
+        draw, several = noise or Noise(settings.seed + first), problem.copies(n * len(problem.anchor))
         steps = sampler.run(
-            problem.process, denoise, start_of(problem, settings, times[0], draw), problem.anchor, times, draw,
+            problem.process, denoise, start_of(several, settings, times[0], draw), several.anchor, times, draw,
             **options,
         )  # fmt: skip
         for step in steps:
-            decoded = problem.decode(step.x) if step.t.item() == 0 else None
-            if decoded is not None:
-                average.add(decoded)
-            seconds = time.perf_counter() - began
-            yield Frame(
-                step, index, total, seconds, denoise.calls, problem, sample, settings.samples, average, decoded
-            )
-            index += 1
-            del step, decoded  # whole pictures, of which the next step needs none
+            j, ends = step.index, step.t.item() == 0
+            for k in range(n if ends else 1):
+                one = step if n == 1 else step.of(k)
+                decoded = problem.decode(one.x) if ends else None
+                if decoded is not None:
+                    average.add(decoded)
+                yield Frame(
+                    one, (first + k) * length + j, total,
+                    seconds + (time.perf_counter() - began - seconds) * (k + 1) / n, calls + denoise.calls * (k + 1),
+                    problem, first + k, samples, (first * length + j * n + (k + 1 if ends else n)) / total,
+                    average, decoded,
+                )  # fmt: skip
+                del one, decoded  # whole pictures, of which the next step needs none
+            del step
+        seconds, calls, denoise.calls = time.perf_counter() - began, calls + n * denoise.calls, 0
+
+
+def _groups(samples: int, at_once: int) -> Iterator[tuple[int, int]]:
+    """(first, how many) of the samples that walk together."""
+    for first in range(0, samples, at_once):
+        yield first, min(at_once, samples - first)
 
 
 def finish(frames: Iterator[Frame]) -> Frame:

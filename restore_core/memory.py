@@ -15,6 +15,8 @@ import torch
 from restore_core import devices
 
 SHARE = 0.6  # of what is free; the rest is for what lives beside the activations
+WARM = 100e6  # bytes in float32 up to which batches are faster on a processor (benchmarks.batched)
+MOST = 16  # pictures in one call
 UNKNOWN = 4 * 2**30  # bytes, where a system does not say
 
 
@@ -53,6 +55,14 @@ class Need:
         pixels = SHARE * free(device) / (self.bytes_per_pixel * batch)
         side = max(2, int(math.sqrt(pixels)) // multiple) * multiple
         return side if most is None else min(side, most)
+
+    def together(self, device: torch.device, pixels: int) -> int:
+        """How many pictures of so many pixels one call takes at best, 1 to MOST.
+
+        A processor gains while what they take stays near its caches; a card takes what memory allows.
+        """
+        room = WARM if device.type == "cpu" else SHARE * free(device)
+        return max(1, min(MOST, int(room / (self.bytes_per_pixel * pixels))))
 
 
 def is_shortage(error: BaseException) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from torch import Tensor
@@ -34,7 +34,8 @@ class Problem:
     times       the paper's own time grid, for spacing "paper"; None: one step an index
     whole       the network knows whole times only
     multiple    tiles begin at multiples of this
-    tile        side of tiles where none is asked for; None: by the picture's size
+    tile        side of tiles where none is asked for; None: by the picture's size and by memory
+    bytes_per_pixel   what the network takes in float32 for each pixel of the process's space; 0: not known
     """
 
     process: Process
@@ -53,6 +54,15 @@ class Problem:
     whole: bool = False
     multiple: int = 1
     tile: int | None = None
+    bytes_per_pixel: float = 0.0
+
+    def copies(self, n: int) -> Problem:
+        """The same problem for n states that walk together, as a batch; nothing is copied."""
+        if n == len(self.anchor):
+            return self
+        cond = {key: _spread(value, n) for key, value in self.cond.items()}
+        guess = None if self.guess is None else _spread(self.guess, n)
+        return replace(self, anchor=_spread(self.anchor, n), cond=cond, guess=guess)
 
     def denoise(self, x: Tensor, t: Tensor) -> Prediction:
         """The network's guess at (x, t), clipped."""
@@ -77,3 +87,8 @@ class Problem:
         if self.guide is not None:
             x0 = self.guide(x0, t.item() / self.process.steps)
         return self.process.from_x0(x, self.anchor, t, x0)
+
+
+def _spread(value: Tensor, n: int) -> Tensor:
+    """What belongs to one picture, for n; anything else (two prompts) as it is."""
+    return value.expand(n, *value.shape[1:]) if len(value) == 1 else value

@@ -64,6 +64,10 @@ class Prediction(NamedTuple):
     eps: Tensor
     variance: Tensor | None = None
 
+    def of(self, k: int) -> Prediction:
+        """The k-th picture's of a batch."""
+        return Prediction(*(part if part is None else part[k : k + 1] for part in self))
+
 
 class Rates(NamedTuple):
     """The forward SDE over one step, as plain Euler takes it: dx = da (x0 - y) - k (x - a x0 - b y) + sqrt(g2) z."""

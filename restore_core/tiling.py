@@ -6,8 +6,9 @@ frames show the whole picture evolve and no seam has noise of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,12 +25,6 @@ SLACK = 1.5  # memory that a network takes over its live activations: scratch sp
 Profile = Callable[[int, int, bool, bool], Tensor]  # (size, overlap, first, last) -> weights along one side
 
 
-class Hungry(Protocol):
-    """A network that says what it takes: bytes of live activations in float32 for each pixel it works on."""
-
-    bytes_per_pixel: int
-
-
 def tile_size(asked: int | None, height: int, width: int, fits: int | None = None) -> int:
     """The side to use, 0 for none: as asked, or AUTO_TILE where the picture is large and nothing was asked.
 
@@ -42,9 +37,12 @@ def tile_size(asked: int | None, height: int, width: int, fits: int | None = Non
     return asked if 0 < asked < max(height, width) else 0
 
 
-def fitting(network: Hungry, x: Tensor, multiple: int) -> int:
-    """The side of tiles for a picture x (N, C, H, W) by its size and by what memory is free now, 0 for none."""
-    fits = Need(SLACK * network.bytes_per_pixel).side(x.device, multiple, batch=len(x))
+def fitting(bytes_per_pixel: float, x: Tensor, multiple: int) -> int:
+    """The side of tiles for a picture x (N, C, H, W) by its size and by what memory is free now, 0 for none.
+
+    bytes_per_pixel   live activations of the network in float32 for each pixel it works on
+    """
+    fits = Need(SLACK * bytes_per_pixel).side(x.device, multiple, batch=len(x))
     return tile_size(None, *x.shape[-2:], fits)
 
 
@@ -83,6 +81,26 @@ def gaussian(size: int, overlap: int, first: bool, last: bool) -> Tensor:
     return (bell / bell.sum())[taps - size :]
 
 
+@dataclass(frozen=True)
+class Window:
+    """Where a window lies, and its weights along both sides."""
+
+    rows: slice
+    columns: slice
+    down: Tensor
+    across: Tensor
+
+    @property
+    def weight(self) -> Tensor:
+        """(height, width), as the product of both."""
+        return self.down[:, None] * self.across
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return len(self.down), len(self.across)
+
+
 def windows(
     height: int,
     width: int,
@@ -91,10 +109,10 @@ def windows(
     multiple: int,
     profile: Profile | tuple[Profile, Profile] = ramp,
     device: torch.device | None = None,
-) -> Iterator[tuple[slice, slice, Tensor]]:
-    """(rows, columns, weight) of each window, left to right and top to bottom; a pair of profiles: down, across.
+) -> Iterator[Window]:
+    """The windows, left to right and top to bottom; a pair of profiles: down, across.
 
-    The weights are made on `device` from two lines, which are sent there without waiting.
+    Lines of weights are sent to `device` without waiting.
     """
     downwards, sideways = profile if isinstance(profile, tuple) else (profile, profile)
     rows, columns = starts(height, tile, overlap, multiple), starts(width, tile, overlap, multiple)
@@ -104,7 +122,15 @@ def windows(
         for j, left in enumerate(columns):
             right = min(left + tile, width)
             across = _sent(sideways(right - left, overlap, j == 0, j == len(columns) - 1), device)
-            yield slice(top, bottom), slice(left, right), down[:, None] * across
+            yield Window(slice(top, bottom), slice(left, right), down, across)
+
+
+def _together(places: Iterable[Window], most: int) -> Iterator[list[Window]]:
+    """Windows of one size, at most so many at a time."""
+    ordered = sorted(places, key=lambda window: window.size, reverse=True)
+    for _, alike in itertools.groupby(ordered, key=lambda window: window.size):
+        while group := list(itertools.islice(alike, most)):
+            yield group
 
 
 def _sent(line: Tensor, device: torch.device | None) -> Tensor:
@@ -157,23 +183,41 @@ def tiled(
     multiple: int = 1,
     profile: Profile | tuple[Profile, Profile] = ramp,
     scale: int = 1,
+    batch: int = 1,
 ) -> Tensor:
     """network(x, cond) put together from windows of x (N, C, H, W); the output must have `scale` times x's sides.
 
     `profile` weighs the windows, at the output's size, where they overlap. Entries of `cond` that are pictures of x's
-    size, or a whole number of times it, are cropped with the window.
+    size, or a whole number of times it, are cropped with the window. `batch` windows of one picture go in one call.
     """
     height, width = x.shape[-2:]
     total = None
     sizes = tuple(length * scale for length in (height, width, tile, overlap, multiple))
     down, across = (_sent(weight, x.device) for weight in covered(*sizes, profile))
-    for rows, columns, weight in windows(*sizes, profile, x.device):
-        within = tuple(slice(part.start // scale, part.stop // scale) for part in (rows, columns))
-        part = {key: _crop(value, *within, height, width) for key, value in cond.items()}
-        raw = network(x[..., within[0], within[1]], part)
-        total = raw.new_zeros(*raw.shape[:2], height * scale, width * scale) if total is None else total
-        total[..., rows, columns] += (weight / down[rows, None] / across[columns]).to(raw) * raw
+    for group in _together(windows(*sizes, profile, x.device), batch if len(x) == 1 else 1):
+        parts, conds = zip(*(_part(x, cond, window, scale) for window in group), strict=True)
+        raws = network(torch.cat(parts), _joined(conds))
+        if total is None:
+            total = raws.new_zeros(len(x), raws.shape[1], height * scale, width * scale)
+        for window, raw in zip(group, raws.split(len(x)), strict=True):
+            rows, columns = window.rows, window.columns
+            total[..., rows, columns] += (window.weight / down[rows, None] / across[columns]).to(raw) * raw
     return total
+
+
+def _part(
+    x: Tensor, cond: Mapping[str, Tensor], window: Window, scale: int
+) -> tuple[Tensor, Mapping[str, Tensor]]:
+    within = tuple(slice(part.start // scale, part.stop // scale) for part in (window.rows, window.columns))
+    part = {key: _crop(value, *within, *x.shape[-2:]) for key, value in cond.items()}
+    return x[..., within[0], within[1]], part
+
+
+def _joined(conds: Sequence[Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
+    """What several windows of one picture are told; what is not of one picture (prompts) stays as it is."""
+    if len(conds) == 1:
+        return conds[0]
+    return {key: torch.cat([c[key] for c in conds]) if len(value) == 1 else value for key, value in conds[0].items()}
 
 
 class Pieces:
@@ -182,10 +226,11 @@ class Pieces:
     tile      side of the first windows; None or 0: the whole picture
     overlap   shared by neighbours; at most three quarters of a window, and half of one where they have shrunk
     scale     how many times larger the output is
+    batch     windows, or pictures of a batch, in one call; one by one when memory runs short, before windows shrink
     """
 
-    def __init__(self, tile: int | None, overlap: int, multiple: int = 1, *, scale: int = 1):
-        self.tile, self.multiple, self.scale = tile or 0, multiple, scale
+    def __init__(self, tile: int | None, overlap: int, multiple: int = 1, *, scale: int = 1, batch: int = 1):
+        self.tile, self.multiple, self.scale, self.batch = tile or 0, multiple, scale, batch
         self.overlap = min(overlap, 3 * self.tile // 4) if self.tile else overlap  # else windows hardly move on
 
     def __call__(
@@ -207,21 +252,32 @@ class Pieces:
     def _run(
         self, network: Callable[[Tensor, Mapping[str, Tensor]], Tensor], x: Tensor, cond: Mapping[str, Tensor]
     ) -> Tensor:
+        if len(x) > self.batch:
+            return torch.cat([self._run(network, x[k : k + 1], _of(k, cond, len(x))) for k in range(len(x))])
         if not self.splits(x):
             return network(x, cond)
         whole = tiled(
-            network, x, cond, tile=self.tile, overlap=self.overlap, multiple=self.multiple, scale=self.scale
-        )
+            network, x, cond, tile=self.tile, overlap=self.overlap, multiple=self.multiple, scale=self.scale,
+            batch=self.batch,
+        )  # fmt: skip
         memory.trim(x.device)  # before large pictures are made
         return whole
 
     def _shrink(self, longest: int) -> bool:
-        """Half the windows, on the network's grid; False if they are as small as they get."""
+        """One by one, then half the windows, on the network's grid; False if they are as small as they get."""
+        if self.batch > 1:
+            self.batch = 1
+            return True
         now = min(self.tile or longest, longest)
         half = max(2, now // 2 // self.multiple) * self.multiple
         self.tile, shrunk = min(half, now), half < now
         self.overlap = min(self.overlap, self.tile // 2)
         return shrunk
+
+
+def _of(k: int, cond: Mapping[str, Tensor], pictures: int) -> Mapping[str, Tensor]:
+    """What the k-th picture of a batch is told."""
+    return {key: value[k : k + 1] if len(value) == pictures else value for key, value in cond.items()}
 
 
 def _crop(value: Tensor, rows: slice, columns: slice, height: int, width: int) -> Tensor:

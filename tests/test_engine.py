@@ -13,10 +13,11 @@ from torch import Tensor
 
 from restore_core.engine import Noise, RunningMean, finish, restore, times_of
 from restore_core.errors import Cancelled, SettingsError
+from restore_core.memory import WARM
 from restore_core.problem import Problem
 from restore_core.samplers import SAMPLERS
 from restore_core.settings import Settings
-from restore_core.tiling import ramp, starts, tile_size, tiled, windows
+from restore_core.tiling import Pieces, ramp, starts, tile_size, tiled, windows
 
 
 class Counted:
@@ -46,7 +47,7 @@ def problem(network=pointwise, *, size=(24, 40), batch=1, name="vp", **changes) 
         network=network,
         predicts="x0",
         anchor=changes.pop("anchor", torch.zeros_like(y)),
-        cond={"y": y},
+        cond=changes.pop("cond", {"y": y}),
         encode=lambda image: image * 2 - 1,
         decode=changes.pop("decode", lambda x: x.clamp(-1, 1) / 2 + 0.5),
         **changes,
@@ -169,8 +170,8 @@ def test_windows_cover_everything_and_overlap(length, tile, overlap, multiple):
     assert begins[0] == 0 and begins[-1] + tile >= length and all(b % multiple == 0 for b in begins)
     assert all(b - a <= tile - overlap for a, b in itertools.pairwise(begins))
     weight = torch.zeros(length, 50)
-    for rows, columns, w in windows(length, 50, tile, overlap, multiple):
-        weight[rows, columns] += w
+    for window in windows(length, 50, tile, overlap, multiple):
+        weight[window.rows, window.columns] += window.weight
     assert weight.min() > 0
 
 
@@ -192,6 +193,82 @@ def test_samples_are_averaged_and_their_spread_is_kept():
     assert torch.allclose(frames[-1].result, torch.stack(singles).mean(0), atol=1e-6)
     assert torch.allclose(frames[-1].spread, torch.stack(singles).std(0), atol=1e-5)
     assert finish(restore(problem(), settings())).spread is None
+
+
+def test_samples_that_walk_together_are_those_that_walk_alone():
+    layer = torch.nn.Conv2d(6, 3, 3, padding=1)
+    torch.nn.init.normal_(layer.weight, std=0.1)
+    seen = []
+
+    def network(x, t, c):
+        seen.append(len(x))
+        return layer(torch.cat([x, c["y"]], dim=1)) + c["context"][:1].mean()
+
+    cond = {"y": torch.rand(1, 3, 24, 40), "context": torch.ones(2, 5, 7)}
+    alone = list(restore(problem(network, cond=cond), settings(samples=5)))
+    assert set(seen) == {1}
+    seen.clear()
+    given = problem(network, cond=cond, bytes_per_pixel=WARM / (24 * 40 * 3))
+    together = list(restore(given, settings(samples=5)))
+    assert set(seen) == {3, 2} and len(seen) == 2 * 6
+    assert [f.sample for f in together] == [0] * 7 + [1, 2] + [3] * 7 + [4]
+    by_index = {f.index: f for f in alone}
+    for frame in together:
+        same = by_index[frame.index]
+        assert torch.allclose(frame.image, same.image, atol=1e-5) and frame.calls == same.calls
+        assert len(frame.image) == 1 and len(frame.step.prediction.eps) == 1
+    assert together[-1].done and torch.allclose(together[-1].spread, alone[-1].spread, atol=1e-5)
+    shares = [f.share for f in together]
+    assert shares == sorted(shares) and 0 < shares[0] and shares[-1] == 1 and shares[5] == pytest.approx(18 / 35)
+    spent = [f.seconds for f in together]
+    assert spent == sorted(spent)
+
+
+def test_noise_of_ones_own_walks_alone():
+    lengths = []
+    own = Noise(3)
+
+    def noise(like):
+        lengths.append(len(like))
+        return own(like)
+
+    finish(restore(problem(bytes_per_pixel=1.0), settings(samples=2), noise=noise))
+    assert set(lengths) == {1}
+
+
+def test_windows_of_one_size_go_in_one_call_and_change_nothing():
+    x, seen = torch.rand(1, 2, 100, 150), []
+    cond = {"y": torch.rand(1, 2, 100, 150), "told": torch.rand(1, 4), "prompts": torch.rand(2, 3)}
+    layer = torch.nn.Conv2d(4, 2, 5, padding=2)
+
+    @torch.no_grad()
+    def network(part, told):
+        seen.append(tuple(part.shape[:1]) + tuple(told["told"].shape[:1]) + tuple(told["prompts"].shape[:1]))
+        return layer(torch.cat([part, told["y"]], dim=1)) + told["told"].mean(dim=1)[:, None, None, None]
+
+    how = dict(tile=48, overlap=16, multiple=4)
+    one_by_one = tiled(network, x, cond, **how)
+    assert set(seen) == {(1, 1, 2)}
+    windows_in_all = len(seen)
+    seen.clear()
+    together = tiled(network, x, cond, batch=4, **how)
+    assert torch.allclose(one_by_one, together, atol=1e-5)
+    assert max(seen)[0] == 4 and sum(n for n, *_ in seen) == windows_in_all and all(n == m for n, m, _ in seen)
+
+
+def test_short_memory_takes_the_batch_apart_before_the_windows():
+    x, seen = torch.rand(3, 1, 32, 32), []
+
+    def network(part, told):
+        seen.append((len(part), part.shape[-1], len(told["y"])))
+        if len(part) > 1:
+            raise MemoryError
+        return part + told["y"]
+
+    y = torch.arange(3.0).reshape(3, 1, 1, 1).expand_as(x)
+    pieces = Pieces(0, 8, batch=3)
+    assert torch.equal(pieces(network, x, {"y": y}), x + y)
+    assert seen == [(3, 32, 3), (1, 32, 1), (1, 32, 1), (1, 32, 1)] and pieces.tile == 0
 
 
 def test_running_mean_refuses_to_be_empty():

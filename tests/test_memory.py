@@ -98,10 +98,7 @@ def test_pieces_may_be_larger_than_what_they_were_made_from():
     assert torch.allclose(Pieces(16, 4, scale=2)(twice, x, {}), twice(x, {}))
 
 
-class Greedy:
-    """A network of a megabyte a pixel, slack included."""
-
-    bytes_per_pixel = 10**6 / SLACK
+GREEDY = 10**6 / SLACK  # bytes a pixel: a megabyte, slack included
 
 
 @pytest.mark.parametrize(
@@ -110,7 +107,7 @@ class Greedy:
 )
 def test_tiles_are_as_large_as_memory_allows(monkeypatch, free: int, size: tuple[int, int], side: int):
     monkeypatch.setattr(memory, "free", lambda device: free)
-    assert fitting(Greedy(), torch.empty(1, 1, *size), 32) == side
+    assert fitting(GREEDY, torch.empty(1, 1, *size), 32) == side
 
 
 def test_what_was_asked_for_is_not_questioned():

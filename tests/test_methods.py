@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from restore_core.images import load, resize
 from restore_core.library import Library, card
 from restore_core.methods import METHODS
 from restore_core.metrics import lpips, psnr
+from restore_core.samplers import SAMPLERS
 
 PHOTO = Path(__file__).parent / "data" / "cat.jpg"
 
@@ -37,6 +39,21 @@ def ask(key: str, task: str, **changes):
 
 def solve(library: Library, key: str, image: Tensor, settings) -> Tensor:
     return finish(restore(library.method(key, settings.variant).pose(image, settings), settings)).result
+
+
+@pytest.mark.parametrize(
+    ("key", "sampler"), [*((key, "ddim") for key in METHODS), *(("sr3", sampler) for sampler in SAMPLERS)]
+)
+def test_samples_that_walk_together_are_those_that_walk_alone(library, clean, key, sampler):
+    settings = ask(key, "deblur", steps=3, samples=3, sampler=sampler, precision="float32")
+    problem = library.method(key, settings.variant).pose(clean[..., :60, :50], settings)
+    assert problem.bytes_per_pixel > 0
+    together = [f for f in restore(problem, settings) if f.decoded is not None]
+    alone = [f for f in restore(replace(problem, bytes_per_pixel=0.0), settings) if f.decoded is not None]
+    assert [f.calls for f in together] == [f.calls for f in alone]
+    for one, other in zip(together, alone, strict=True):
+        assert torch.allclose(one.decoded, other.decoded, atol=1e-4)
+    assert torch.allclose(together[-1].result, alone[-1].result, atol=1e-4)
 
 
 @pytest.mark.parametrize("key", METHODS)

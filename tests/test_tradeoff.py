@@ -224,10 +224,10 @@ def test_numbers_of_samples_share_one_run(tmp_path, library: Library, subject: S
     frames = []
     shared = list(run(plan, subject, Journal(tmp_path / "shared", subject), library.method,
                       watch=lambda settings, frame: frames.append(frame.index)))  # fmt: skip
-    assert len(frames) == 3 * 3 and [p.calls for p in shared] == [2, 4, 6]
+    assert frames == [0, 1, 2, 5, 8] and [p.calls for p in shared] == [2, 4, 6]  # one walk of three, and their ends
     for request, point in zip(plan, shared, strict=True):
         (alone,) = run([request], subject, Journal(tmp_path / str(point.calls), subject), library.method)
-        assert alone.measures == point.measures and alone.key == point.key
+        assert alone.measures == pytest.approx(point.measures, rel=1e-3) and alone.key == point.key
 
 
 def test_the_predictor_is_asked_once(tmp_path, library: Library, subject: Subject, monkeypatch):

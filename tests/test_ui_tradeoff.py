@@ -119,7 +119,7 @@ def test_watching_costs_the_sampler_next_to_nothing(desk: Desk, ask: Ask):
     """The worker's own addition to each step, against the step."""
     found = board(desk, ask)
     work = ui_sweeping.Sweeping(desk, found, ask.plan(desk.library.precision))
-    frame, settings = SimpleNamespace(done=False, calls=1), card("dvsr").settings("compact-deblur", steps=3)
+    frame, settings = SimpleNamespace(done=False, share=0.3), card("dvsr").settings("compact-deblur", steps=3)
     began = time.perf_counter()
     for _ in range(1000):
         work._watch(settings, frame)

@@ -97,7 +97,7 @@ def _ended(prepared: Comparison, contender: Contender, library: Library) -> Ende
     with tqdm(desc=contender.letter, unit="step", disable=None, leave=False, file=sys.stderr) as bar:
         for last in job.run(contender.job, library):
             bar.total = last.total
-            bar.update(last.index + 1 - bar.n)
+            bar.update(round(last.share * last.total) - bar.n)
     assert last is not None
     return prepared.ended(contender, last)
 

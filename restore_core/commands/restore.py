@@ -157,7 +157,7 @@ def _with_bar(frames: Iterator[Frame]) -> Iterator[Frame]:
     with tqdm(unit="step", disable=None, leave=False, file=sys.stderr) as bar:
         for frame in frames:
             bar.total = frame.total
-            bar.update(frame.index + 1 - bar.n)
+            bar.update(round(frame.share * frame.total) - bar.n)
             yield frame
             del frame
 

@@ -229,7 +229,7 @@ def _measure(
     with tqdm(total=left, desc=subject.name, unit="point", disable=None, leave=False, file=sys.stderr) as bar:
 
         def watch(settings: Settings, frame: Frame) -> None:
-            bar.set_postfix_str(f"{settings.method}, {frame.index + 1} of {frame.total}", refresh=False)
+            bar.set_postfix_str(f"{settings.method}, {frame.share:.0%}", refresh=False)
 
         for _ in run(plan, subject, journal, library.method, watch=watch, path=asked.path):
             bar.update()

@@ -59,7 +59,8 @@ def to_image(x: Tensor) -> Tensor:
 def predict(model: CompactModel, y: Tensor, settings: Settings) -> Tensor:
     """g(y), in tiles where the picture is large."""
     height, width = y.shape[-2:]
-    tile = fitting(model, y, MULTIPLE) if settings.tile is None else tile_size(settings.tile, height, width)
+    fits = settings.tile is None
+    tile = fitting(model.bytes_per_pixel, y, MULTIPLE) if fits else tile_size(settings.tile, height, width)
     run = lambda part, cond: model.predict(part, cond["power"])  # noqa: E731
     told = {"power": model.describe(y)}
     with autocast(y.device, settings.precision):
@@ -102,5 +103,5 @@ def pose(
         from_guess=from_guess,
         clip=1.0,
         multiple=MULTIPLE,
-        tile=fitting(model, y, MULTIPLE),
+        bytes_per_pixel=model.bytes_per_pixel,
     )

@@ -87,10 +87,11 @@ class Autoencoding:
         height, width = z.shape[-2:]
         places = list(windows(height, width, self.gradient_side, min(OVERLAP, self.gradient_side // 2), 1))
         covered, total = torch.zeros(height, width), torch.zeros_like(z)
-        for rows, columns, share in places:
-            covered[rows, columns] += share
-        for rows, columns, share in places:
-            part = (share / covered[rows, columns]).to(z)[None, None]
+        for window in places:
+            covered[window.rows, window.columns] += window.weight
+        for window in places:
+            rows, columns = window.rows, window.columns
+            part = (window.weight / covered[rows, columns]).to(z)[None, None]
             near = F.interpolate(part, scale_factor=self.factor, mode="nearest")
             y, x = (slice(s.start * self.factor, s.stop * self.factor) for s in (rows, columns))
             total[..., rows, columns] += guidance.gradient(

@@ -31,7 +31,6 @@ from restore_core.metrics import noise
 from restore_core.problem import Network, Problem
 from restore_core.processes import Denoising, MeanReverting, theta_schedule
 from restore_core.settings import Option, Settings
-from restore_core.tiling import fitting
 
 STEPS, END = 100, 0.005
 QUIETEST = 1.0  # grey levels: what a photo without measurable noise is taken to have
@@ -124,7 +123,7 @@ class IRSDE(Method):
             decode=decode,
             whole=True,
             multiple=network.multiple,
-            tile=fitting(network, y, network.multiple),
+            bytes_per_pixel=network.bytes_per_pixel,
         )
 
     def _filled(self, image: Tensor) -> Tensor:
@@ -156,7 +155,7 @@ class IRSDE(Method):
             preview=preview(y, latents.padded(image), self.variant.weights["autoencoder"], size),
             whole=True,
             multiple=network.multiple,
-            tile=fitting(network, y, network.multiple),
+            bytes_per_pixel=network.bytes_per_pixel,
         )
 
     def _pose_noisy(self, image: Tensor, settings: Settings) -> Problem:
@@ -179,7 +178,7 @@ class IRSDE(Method):
             times=times,
             whole=True,
             multiple=network.multiple,
-            tile=fitting(network, image, network.multiple),
+            bytes_per_pixel=network.bytes_per_pixel,
         )
 
 

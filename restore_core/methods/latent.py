@@ -102,13 +102,14 @@ class Latents:
         """part(k, rows, columns) of the k-th window, weighted; lengths in picture pixels are divided by `shrink`."""
         tile, overlap, multiple = (n // shrink for n in (self._tile, OVERLAP, self.multiple))
         total, weights = None, 0.0
-        for k, (rows, columns, weight) in enumerate(windows(height, width, tile, overlap, multiple)):
+        for k, window in enumerate(windows(height, width, tile, overlap, multiple)):
+            rows, columns = window.rows, window.columns
             piece = part(k, rows, columns)
             if piece.shape[-2:] == (height, width):
                 return piece
             if total is None:
                 total, weights = piece.new_zeros(*piece.shape[:2], height, width), piece.new_zeros(height, width)
-            weight = weight.to(piece)
+            weight = window.weight.to(piece)
             total[..., rows, columns] += weight * piece
             weights[rows, columns] += weight
         return total / weights

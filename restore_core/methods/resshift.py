@@ -29,7 +29,6 @@ from restore_core.networks.layers import pad_to_multiple
 from restore_core.problem import Problem
 from restore_core.processes import ResidualShifting
 from restore_core.settings import Option, Settings
-from restore_core.tiling import fitting
 
 STEPS = 15
 NOISE = Option(
@@ -119,7 +118,7 @@ class ResShift(Method):
             preview=preview(y, reference, self.variant.weights["autoencoder"], size),
             whole=True,
             multiple=unet.multiple,
-            tile=fitting(unet, y, unet.multiple),
+            bytes_per_pixel=unet.bytes_per_pixel,
         )
 
 

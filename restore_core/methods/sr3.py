@@ -24,7 +24,6 @@ from restore_core.methods.compact import to_image, to_signed
 from restore_core.problem import Problem
 from restore_core.processes import VariancePreserving, beta_schedule
 from restore_core.settings import Option, Settings
-from restore_core.tiling import fitting
 
 STEPS, BETA_START, BETA_END = 2000, 1e-6, 1e-2
 NOISE = Option(
@@ -118,7 +117,7 @@ class SR3(Method):
             clip=1.0,
             whole=module.denoise_fn.told == "step",
             multiple=module.denoise_fn.multiple,
-            tile=fitting(module.denoise_fn, y, module.denoise_fn.multiple),
+            bytes_per_pixel=module.denoise_fn.bytes_per_pixel,
         )
 
 

@@ -29,6 +29,10 @@ class Step:
     x: Tensor
     prediction: Prediction
 
+    def of(self, k: int) -> Step:
+        """The k-th picture of a batch."""
+        return Step(self.index, self.t, self.x[k : k + 1], self.prediction.of(k))
+
 
 Walk = Callable[..., Iterator[Step]]
 

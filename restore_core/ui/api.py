@@ -93,7 +93,7 @@ def _tell(turn: Turn, item: Item, work: Job, frame: Frame | None) -> None:
             samples=settings.samples,
         )  # fmt: skip
     elif not frame.done:
-        turn.give_way((frame.index + 1) / frame.total)
+        turn.give_way(frame.share)
 
 
 def _checked(changes: Any) -> Mapping[str, Any]:

@@ -69,7 +69,7 @@ def picture(shot: Shot) -> Value:
         "src_x0": _uri(guess),
         "i": shot.index,
         "n": shot.total,
-        "p": (shot.index + 1) / shot.total,
+        "p": shot.share,
     }
 
 

@@ -11,6 +11,7 @@ others have the device (turns.py).
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 import threading
@@ -75,7 +76,7 @@ class Shot:
     """
 
     def __init__(self, frame: Frame, side: int):
-        self.index, self.total, self.caption = frame.index, frame.total, caption(frame)
+        self.index, self.total, self.share, self.caption = frame.index, frame.total, frame.share, caption(frame)
         self.noise = noise_share(frame.problem.process, frame.step.t)
         self._mean = frame.result if frame.step.t.item() == 0 else None  # now: later samples will move it
         self._frame: Frame | None = frame
@@ -149,7 +150,7 @@ class Stream:
         self._thumbnails: list[Shot] = []
         self._notes: list[str] = []
         self._chosen: frozenset[int] | None = None
-        self._times: deque[float] = deque(maxlen=9)
+        self._times: deque[tuple[float, float]] = deque(maxlen=9)  # (seconds, share that was done)
         self._turn: Turn | None = None
         self._due, self._ended = 0.0, False
         self._thread = threading.Thread(target=self._work, name="stepback-run", daemon=True)
@@ -188,11 +189,11 @@ class Stream:
         return (1, None) if self._turn is None else self.turns.wait_of(self._turn)
 
     def _left(self) -> float | None:
-        """Frames to come times the median of the last steps' durations."""
+        """The share to come times the median of what the last shares took."""
         if self.last is None or len(self._times) < 3:
             return None
-        steps = [after - before for before, after in zip(self._times, list(self._times)[1:], strict=False)]
-        return (self.last.total - 1 - self.last.index) * statistics.median(steps)
+        paces = [(t - s) / (b - a) for (s, a), (t, b) in itertools.pairwise(self._times)]
+        return (1 - self.last.share) * statistics.median(paces)
 
     def _work(self) -> None:
         try:
@@ -246,13 +247,13 @@ class Stream:
         if mine.away:  # while others had the device
             frame = replace(frame, seconds=frame.seconds - mine.away)
         self.last = frame
-        self._times.append(frame.seconds)
+        self._times.append((frame.seconds, frame.share))
         if self._chosen is None:
             self._chosen = chosen_frames(frame, self.settings, THUMBNAILS)
         thumbnail = bool(self.rate) and frame.index in self._chosen
         if thumbnail or frame.done or (self.rate and time.monotonic() >= self._due):
             self._show(frame, thumbnail)
-        if not frame.done and mine.give_way((frame.index + 1) / frame.total):
+        if not frame.done and mine.give_way(frame.share):
             self._times.clear()
 
     def _show(self, frame: Frame, thumbnail: bool) -> None:

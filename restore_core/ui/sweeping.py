@@ -271,7 +271,7 @@ class Sweeping:
         if frame.done:
             self.calls, self._now = self.calls + calls_of(settings), None
         else:
-            self._now = settings, frame.calls, calls_of(settings)
+            self._now = settings, round(frame.share * calls_of(settings)), calls_of(settings)
 
 
 def sweeping(desk: Desk, session: str, ask: Ask, *, agreed: bool = False) -> Iterator[Message]:

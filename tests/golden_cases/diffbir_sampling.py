@@ -342,7 +342,8 @@ def tiles(meta: Mapping[str, Any], outputs: Mapping[str, np.ndarray]) -> None:
         seen.add(key)
     for height, width, size, stride in config["windows"]:
         key = f"windows_{height}x{width}_{size}_{stride}"
-        places = [(r.start, r.stop, c.start, c.stop) for r, c, _ in windows(height, width, size, size - stride, 1)]
+        found = [(w.rows, w.columns) for w in windows(height, width, size, size - stride, 1)]
+        places = [(r.start, r.stop, c.start, c.stop) for r, c in found]
         assert np.array_equal(np.array(places), outputs[key]), f"{key}: {places}"
         seen.add(key)
     x = given(meta["inputs"]["x"])

@@ -267,7 +267,8 @@ def tiles(meta: Mapping[str, Any], outputs: Mapping[str, np.ndarray]) -> None:
     height, width = large.shape[-2:]
     total, seen = torch.zeros_like(large), torch.zeros(height, width)
     low, high = torch.full_like(large, math.inf), torch.full_like(large, -math.inf)
-    for k, (rows, columns, _) in enumerate(windows(height, width, scale * tile, scale * overlap, scale)):
+    for k, window in enumerate(windows(height, width, scale * tile, scale * overlap, scale)):
+        rows, columns = window.rows, window.columns
         part = large[..., rows, columns] + 0.01 * k
         total[..., rows, columns] += part
         seen[rows, columns] += 1
