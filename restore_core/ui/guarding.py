@@ -6,6 +6,8 @@ the older X-Frame-Options could not say. There is no script-src: Gradio's page h
 
 Limits. A request's body is bounded, an address's uploads in an hour, and the disk's room for them; an upload that is
 broken off leaves no file. A request that names another host's file (http://...) is refused: nothing is fetched here.
+
+Uploads. It passes all that says which page shows which uploaded file (uploads.py).
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from starlette.formparsers import MultiPartException
+
+from restore_core.ui.uploads import HEARTBEAT, Uploads
 
 Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
@@ -74,8 +78,16 @@ class _Refused(Exception):
 class Guard:
     """The layer. `folder` holds uploads and results; `health` makes the answer of /healthz, without waiting."""
 
-    def __init__(self, app: App, *, limits: Limits, folder: Path, health: Callable[[], Mapping[str, Any]]):
-        self.app, self.limits, self.folder, self.health = app, limits, folder, health
+    def __init__(
+        self,
+        app: App,
+        *,
+        limits: Limits,
+        folder: Path,
+        health: Callable[[], Mapping[str, Any]],
+        uploads: Uploads | None = None,
+    ):
+        self.app, self.limits, self.folder, self.health, self.uploads = app, limits, folder, health, uploads
         self._uploads: dict[str, deque[tuple[float, int]]] = defaultdict(deque)
         self._held = 0.0, 0
 
@@ -91,7 +103,14 @@ class Guard:
         except _Refused as refusal:
             await _answer(send, refusal.status, {"error": refusal.sentence, "detail": refusal.sentence})
             return
-        await self.app(scope, receive, _with_headers(send))
+        with self._connection(scope["path"]):
+            await self.app(scope, receive, _with_headers(send))
+
+    def _connection(self, path: str) -> contextlib.AbstractContextManager[None]:
+        """What is to be kept as long as this request lasts: a page is open while its heartbeat goes."""
+        if self.uploads is None or not path.startswith(HEARTBEAT):
+            return contextlib.nullcontext()
+        return self.uploads.open(path.removeprefix(HEARTBEAT).strip("/"))
 
     async def _checked(self, scope: Scope, receive: Receive) -> Receive:
         path = scope["path"]
@@ -109,6 +128,8 @@ class Guard:
         body = await _whole(receive, self.limits.body)
         if names_a_remote_file(body):
             raise _Refused(403, "This server fetches nothing from other addresses. Upload the file itself.")
+        if self.uploads is not None:
+            self.uploads.named(body)
         return _replayed(body, receive)
 
     def _check_upload(self, address: str, size: int) -> None:

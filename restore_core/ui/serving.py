@@ -25,6 +25,7 @@ from restore_core.ui import launch_options
 from restore_core.ui.accounts import Accounts
 from restore_core.ui.guarding import OWN, Guard, Limits
 from restore_core.ui.turns import AT_ONCE, Turns
+from restore_core.ui.uploads import Uploads
 
 PORT = 7860
 TRIED = 40
@@ -111,8 +112,9 @@ def serve(
     chosen, said = free_port(host, port)
     limits = OWN if own else Limits()
     guard = Middleware(
-        Guard, limits=limits, folder=Path(get_upload_folder()), health=health or Health(Turns(), "unknown")
-    )
+        Guard, limits=limits, folder=Path(get_upload_folder()), health=health or Health(Turns(), "unknown"),
+        uploads=Uploads(page),
+    )  # fmt: skip
     options = launch_options(debug=debug) | ({} if own else {"max_file_size": LARGEST_PHOTO})
     page.launch(
         server_name=host, server_port=chosen, share=share, prevent_thread_lock=True, max_threads=AT_ONCE + QUICK,
