@@ -152,6 +152,14 @@ def test_an_example_of_the_page_stays_and_so_does_what_was_not_uploaded(photo: P
     assert photo.exists() and other.exists()
 
 
+def test_a_photo_that_went_by_its_age_is_forgotten(photo: Path):
+    kept = uploads_of(photo)
+    kept.named(request("a program", photo))
+    photo.unlink()
+    asyncio.run(swept(kept))
+    assert not kept._shown and not kept.page.upload_file_set
+
+
 @pytest.mark.parametrize("body", [b"{", b"[]", b"3", b'{"session_hash": 3, "data": []}', b'{"data": ["x"]}'])
 def test_nonsense_is_nobodys(photo: Path, body: bytes, clock: Clock):
     kept = uploads_of(photo)

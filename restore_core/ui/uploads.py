@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -72,7 +73,8 @@ class Uploads:
         gone = {session for session, when in self._left.items() if time.monotonic() - when >= self.patience}
         for path, sessions in list(self._shown.items()):
             sessions -= gone
-            if not sessions and not self._fresh(path):
+            age = _age(path)
+            if age == math.inf or (not sessions and age >= self.patience):  # or it came now, for a page yet to name it
                 del self._shown[path]
                 self._remove(path)
         for session in gone:
@@ -84,13 +86,6 @@ class Uploads:
         if self._next is None:
             self._next = asyncio.get_running_loop().call_later(self.patience, self.sweep)
 
-    def _fresh(self, path: str) -> bool:
-        """Whether it has come a moment ago, perhaps for a page that has not named it yet."""
-        try:
-            return time.time() - Path(path).lstat().st_ctime < self.patience
-        except OSError:
-            return False
-
     def _remove(self, path: str) -> None:
         if any(path in block.keep_in_cache for block in self.page.blocks.values()):  # one of the page's own examples
             return
@@ -98,6 +93,14 @@ class Uploads:
             Path(path).unlink(missing_ok=True)
             Path(path).parent.rmdir()  # its own, named by the contents
         self.page.upload_file_set.discard(path)
+
+
+def _age(path: str) -> float:
+    """Seconds since the file came; infinite where it has gone."""
+    try:
+        return time.time() - Path(path).lstat().st_ctime
+    except OSError:
+        return math.inf
 
 
 def strings(value: Any) -> Iterator[str]:
