@@ -39,7 +39,8 @@ OUTER = ("head", "tail", "embed", "embed_spectrum")  # what touches pixels, leve
 @dataclass(frozen=True)
 class Trial:
     """sizes: of the network; loss: see LOSSES; rate: peak learning rate; begin: factors on the weights it begins with,
-    of the first convolution and of the blocks' last ones; muon: the rate inside over `rate`, 0 for AdamW everywhere."""
+    of the first convolution and of the blocks' last ones; muon: the rate inside over `rate`, 0 for AdamW everywhere;
+    decay: of the weights inside, over their rate."""
 
     sizes: Mapping[str, Any]
     loss: str = "l1"
@@ -47,6 +48,7 @@ class Trial:
     spectra: bool = False
     begin: tuple[float, float] = (1.0, 1.0)
     muon: float = 0.0
+    decay: float = 1e-4
 
 
 def low(width: int, depth: int, block: str = "plain") -> dict[str, Any]:
@@ -77,6 +79,10 @@ TRIALS: Mapping[str, Mapping[str, Trial]] = {
         "plain-64x24, LPIPS": Trial(low(64, 24), "lpips"),
         "plain-64x24, Muon": Trial(low(64, 24), muon=3.3),
         "plain-64x24, Muon, fast": Trial(low(64, 24), muon=8.3),
+        "plain-64x24, Muon, slow": Trial(low(64, 24), muon=1.0),
+        "plain-64x24, Muon, decay 0.3": Trial(low(64, 24), muon=3.3, decay=0.3),
+        "plain-64x24, Muon, decay 1": Trial(low(64, 24), muon=3.3, decay=1.0),
+        "plain-64x24, Muon, decay 3": Trial(low(64, 24), muon=3.3, decay=3.0),
     },
     "blind": {
         "unet-64-96-128": Trial(deep((64, 96, 128), (2, 2, 4))),
@@ -119,7 +125,7 @@ class Trained:
         inside = inside if trial.muon else []
         ids = {id(p) for p in inside}
         rest = [p for p in self.model.parameters() if id(p) not in ids]
-        self.optimiser = Muon(inside, rest, speed=trial.muon)
+        self.optimiser = Muon(inside, rest, speed=trial.muon, decay=trial.decay)
 
     def _network(self) -> CompactUNet:
         network = CompactUNet(3, **self.trial.sizes, spectra=self.trial.spectra)

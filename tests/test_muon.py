@@ -61,7 +61,7 @@ def test_a_run_cut_in_two_ends_where_a_whole_one_does():
 def test_without_kernels_it_is_adamw():
     ours, theirs = network(), network()
     steps(ours, Muon([], ours.parameters()), 4)
-    other = torch.optim.AdamW(theirs.parameters(), lr=3e-3, betas=(0.9, 0.99), weight_decay=1e-4)
+    other = torch.optim.AdamW(theirs.parameters(), lr=3e-3, betas=(0.9, 0.99), weight_decay=0.0)
     for k in range(4):
         x = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(k))
         other.zero_grad()
@@ -76,3 +76,15 @@ def test_steps_are_as_long_as_they_are_said_to_be():
     steps(model, muon(model), 1)
     moved = (model[2].weight.detach() - before).square().mean().sqrt()
     assert 0.7 < moved / (3 * 3e-3 * 0.2) < 1.3
+
+
+def test_decay_bounds_kernels_whatever_the_gradients():
+    """Steps of rate L against a decay of rate W: at most L/decay is left of any walk, here 0.2 sqrt(columns)/decay."""
+    p = torch.nn.Parameter(torch.zeros(8, 8))
+    optimiser = Muon([p], [torch.nn.Parameter(torch.zeros(1))], speed=1.0, decay=0.5)
+    optimiser.rate = 0.1
+    for _ in range(300):
+        p.grad = torch.eye(8) * 1e-6
+        optimiser.step()
+    bound = 0.2 * 8**0.5 / 0.5
+    assert 0.7 * bound < torch.linalg.matrix_norm(p.detach(), 2).item() < 1.25 * bound  # orthogonal: 0.7 to 1.2

@@ -154,6 +154,16 @@ def test_a_few_updates_lower_the_loss_and_resume(pictures: dict, tmp_path: Path,
     assert torch.allclose(model.state_dict()["denoiser.head.weight"], saved["denoiser.head.weight"], atol=1e-3)
 
 
+def test_an_update_without_a_finite_gradient_is_left_out(tiny: None):
+    run = loop.Run(loop.Plan("deblur", updates=5, batch=2, crop=32), torch.device("cpu"))
+    before = {key: value.clone() for key, value in run.model.state_dict().items()}
+    x0 = torch.rand(2, 3, 32, 32) * 2 - 1
+    assert run.step(x0, torch.full_like(x0, torch.nan)) == {} and run.update == 1
+    assert all(torch.equal(value, before[key]) for key, value in run.model.state_dict().items())
+    assert run.step(x0, x0 + 0.1)["predictor"] > 0 and run.update == 2
+    assert not torch.equal(run.model.state_dict()["predictor.tail.weight"], before["predictor.tail.weight"])
+
+
 def test_a_stop_keeps_the_state(pictures: dict, tmp_path: Path, tiny: None):
     plan = loop.Plan("sr4", updates=1000, batch=1, crop=32)
     asked = iter([False, False, True])

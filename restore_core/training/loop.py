@@ -127,22 +127,24 @@ class Run:
             return self.recipe.lose(self.model, x0, y, generator_of(self.plan.seed, self.update, purpose=1))
 
     def step(self, x0: Tensor, y: Tensor) -> dict[str, float]:
-        """One update from one batch; its losses."""
+        """One update from one batch; its losses, none where it led nowhere."""
         self.optimiser.rate = self.rate
         losses = self.losses(x0, y)
         self.optimiser.zero_grad()
         sum(losses.values()).backward()
-        for part, largest in self.recipe.clips(self.model):
-            nn.utils.clip_grad_norm_(part.parameters(), largest)
-        self.optimiser.step()
-        self.recipe.observe(self.model, self.update)
-        self._follow()
+        clips = self.recipe.clips(self.model)
+        norms = [nn.utils.clip_grad_norm_(part.parameters(), largest) for part, largest in clips]
         self.update += 1
+        if not all(norm.isfinite() for norm in norms):  # one such step would be the end of the run: it is left out
+            return {}
+        self.optimiser.step()
+        self.recipe.observe(self.model, self.update - 1)
+        self._follow()
         return {name: loss.item() for name, loss in losses.items()}
 
     @torch.no_grad()
     def _follow(self) -> None:
-        decay = min(self.plan.average, (1 + self.update) / (10 + self.update))
+        decay = min(self.plan.average, self.update / (9 + self.update))
         for mean, value in zip(self.average.parameters(), self.model.parameters(), strict=True):
             mean.lerp_(value, 1 - decay)
         for kept, value in zip(self.average.buffers(), self.model.buffers(), strict=True):

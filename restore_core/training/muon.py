@@ -20,10 +20,14 @@ from torch import Tensor, nn
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic that drives singular values from (0, 1] to about 1
 ITERATIONS = 5
+DECAY = 1.0  # steps have one size however small the gradient: without decay the kernels grow until networks burst
 
 
 class Muon:
-    """Muon for `kernels`, AdamW for the `rest`; `speed`: the rate of the kernels over the rate of the rest.
+    """Muon for `kernels`, AdamW without decay for the `rest`.
+
+    speed   the rate of the kernels over the rate of the rest
+    decay   of the kernels
 
     Used as a torch.optim.Optimizer is: zero_grad, step, state_dict, load_state_dict; `rate` is set before each step.
     """
@@ -35,10 +39,10 @@ class Muon:
         *,
         speed: float = 3.0,
         momentum: float = 0.95,
-        decay: float = 1e-4,
+        decay: float = DECAY,
     ):
         self.kernels, self.speed, self.momentum, self.decay = list(kernels), speed, momentum, decay
-        self.adamw = torch.optim.AdamW(list(rest), betas=(0.9, 0.99), weight_decay=decay)
+        self.adamw = torch.optim.AdamW(list(rest), betas=(0.9, 0.99), weight_decay=0.0)
         self.momenta = [torch.zeros_like(p) for p in self.kernels]
         self.rate = 0.0
 
