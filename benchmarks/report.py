@@ -69,6 +69,10 @@ PARTS: Mapping[str, Part] = {
         Line(f"bare network calls, .*: {NUMBER}", "engine loop over bare network calls, float32", goal=1.02),
         Line(f"with the film / without, .*: {NUMBER}", "run with the film over without, float32", goal=1.05),
     )),
+    "batches": Part(("batched", "--rounds", "3"), (
+        Line(rf"^\| (?P<what>8 samples|windows)(?P<size>[^|]*) \|.*\| {NUMBER} \|$",
+             "one by one over in batches: {what}{size}", more=True),
+    )),
     "networks": Part(("networks", "--rounds", "2"), (
         Line(rf"^\| (?P<name>(SR3|ResShift|IR-SDE)[^|]*) \|.*\| {NUMBER} \|$",
              "plain eager call over ours: {name}", goal=1.2, more=True),
