@@ -85,11 +85,15 @@ class Library:
 
     def rate(self, settings: Settings) -> tuple[float, float]:
         """(seconds per pixel once a run, seconds per pixel and network call), measured once on a small picture."""
-        known = (settings.method, settings.variant, settings.precision)
+        known = _kind(settings)
         with self._lock:
             if known not in self._rates:
                 self._rates[known] = self._measured(settings)
             return self._rates[known]
+
+    def is_measured(self, settings: Settings) -> bool:
+        """Whether rate() answers at once, without the device."""
+        return _kind(settings) in self._rates
 
     def _measured(self, settings: Settings) -> tuple[float, float]:
         method = self.method(settings.method, settings.variant)
@@ -105,6 +109,11 @@ class Library:
                 break
         pixels = (side * scale) ** 2
         return found[0] / pixels, found[1] / pixels
+
+
+def _kind(settings: Settings) -> tuple[str, str, str]:
+    """What runs of one rate have in common."""
+    return settings.method, settings.variant, settings.precision
 
 
 def _time(method: Method, image: torch.Tensor, settings: Settings) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from restore_core.ui.weighing import get_button, picker
 EXAMPLES = Path(__file__).parent / "examples"
 TASK_CHOICES = [("I am not sure", "auto"), *((TASKS[key].label, key) for key in COMPACT)]
 LIVE_CHOICES = [("Smooth", "smooth"), ("Light", "light"), ("Off", "off")]
+LATER = 3.0  # seconds between two looks at whether the device is free
 AUTOMATIC_TEXT = "Picks the method that suits what is wrong with your photo. Right for most."
 
 
@@ -40,6 +41,7 @@ def fill(desk: Desk) -> Tab:
             preset = gr.Slider(0, 4, 2, step=1, label="Faithful to vivid", elem_id="preset")
             says = gr.HTML(widgets.preset_text(*PRESET_WORDS[2]), elem_id="preset-word", apply_default_css=False)
             estimate = gr.HTML(elem_id="estimate", apply_default_css=False)
+            later = gr.Timer(LATER, active=False)
             get = get_button()
             with gr.Row(elem_id="press"):
                 run = gr.Button("Restore", variant="primary", elem_id="run", scale=3, min_width=140)
@@ -75,9 +77,9 @@ def fill(desk: Desk) -> Tab:
                 invented.fill(desk)
             reel = film(desk.store.moment)
     tab = Tab(
-        desk, photo, facts, smaller, task, preset, says, estimate, run, stop, message, method, weights, seed, live,
-        expert, gr.State({}), gr.State(defaults), gr.State(False), reel, finished, result, result_facts, png, jpeg,
-        more,
+        desk, photo, facts, smaller, task, preset, says, estimate, later, run, stop, message, method, weights, seed,
+        live, expert, gr.State({}), gr.State(defaults), gr.State(False), reel, finished, result, result_facts, png,
+        jpeg, more,
     )  # fmt: skip
     tab.wire(method_tabs, dice, show_before)
     return tab

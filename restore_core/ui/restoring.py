@@ -12,17 +12,17 @@ import gradio as gr
 
 from restore_core import images
 from restore_core.diagnosis import diagnose
-from restore_core.errors import RestoreError
 from restore_core.library import card
 from restore_core.samplers import SAMPLERS
 from restore_core.ui import widgets
-from restore_core.ui.asking import LONG, Ask, calls, duration, is_large, look_of, seconds, word
+from restore_core.ui.asking import Ask, is_large, look_of, word
 from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.downloads import Downloads
+from restore_core.ui.foreseeing import foreseen
 from restore_core.ui.links import Send
 from restore_core.ui.running import Message, restoration
 from restore_core.ui.turns import AT_ONCE
-from restore_core.ui.weighing import Picker, counted, offer_of
+from restore_core.ui.weighing import Picker
 
 SHOW_BEFORE = """() => {
   const result = document.querySelector("#result"), button = document.querySelector("#show-before");
@@ -45,6 +45,7 @@ class Tab:
     preset: gr.Slider
     word: gr.HTML
     estimate: gr.HTML
+    later: gr.Timer
     run: gr.Button
     stop: gr.Button
     message: gr.HTML
@@ -78,7 +79,7 @@ class Tab:
     @property
     def entered(self) -> tuple[Callable[..., Updates], list[Any], list[Any]]:
         """Weights may have come or gone meanwhile."""
-        return self.enter, self.asked, [*self.weights.outputs, self.estimate]
+        return self.enter, self.asked, [*self.weights.outputs, self.estimate, self.later]
 
     def ask(self, *read: Any) -> Ask:
         """What the page asks for."""
@@ -150,7 +151,7 @@ class Tab:
 
     def enter(self, *read: Any) -> Updates:
         """The tab is looked at again."""
-        return self.weights.refreshed(self.ask(*read), self.desk.library) | {self.estimate: self.foresee(*read)}
+        return self.weights.refreshed(self.ask(*read), self.desk.library) | self.foresee(*read)
 
     def adjust(self, *read: Any, sampler_moved: bool = False) -> Updates:
         """An expert control was moved by hand."""
@@ -169,38 +170,10 @@ class Tab:
             updates |= zip(self.expert.values(), widgets.adjusted(ask, values), strict=True)
         return updates
 
-    def foresee(self, *read: Any) -> str:
+    def foresee(self, *read: Any) -> Updates:
         """How long it will take, next to the button before it is pressed; or what is missing."""
-        ask = self.ask(*read)
-        about: dict[str, Any] = read[5]
-        why = f"{about['sentence']} " if about and ask.task == "auto" else ""
-        try:
-            lacking = offer_of(ask, self.desk.library)
-            if lacking:
-                return widgets.text(lacking, "error")
-            if not about:
-                return ""
-            if self.desk.turns.busy:
-                return widgets.text(f"{why}The time it takes is told when the present run has ended.")
-            return widgets.text(f"{why}{self._times(ask, about['size'])}")
-        except RestoreError as error:
-            return widgets.text(str(error), "error")
-
-    def _times(self, ask: Ask, size: list[int]) -> str:
-        """Seconds and network calls, and those of the other way of running published weights."""
-        if ask.smaller:
-            factor = images.reduction(tuple(size))
-            size = [int(side / factor) for side in size]
-        time, pieces = seconds(ask, tuple(size), self.desk.library)
-        made = calls(ask.settings())
-        told = f"Takes {duration(time)}{f', in {pieces} pieces' if pieces > 1 else ''}: {counted(made)}."
-        if ask.weights.published:
-            other = replace(ask, paper=not ask.paper, values={}, shown={})
-            there, _ = seconds(other, tuple(size), self.desk.library)
-            told += f" {'Fast' if ask.paper else 'As published'}: {duration(there)}."
-        if time > LONG:
-            told += " That is long: fewer steps or a smaller copy are faster."
-        return told
+        found = foreseen(self.ask(*read), read[5], self.desk)
+        return {self.estimate: found.html, self.later: gr.Timer(active=found.pending)}
 
     def restore(
         self, request: gr.Request, path: str | None, live: str, had: bool, *read: Any
@@ -254,7 +227,7 @@ class Tab:
         ]  # fmt: skip
 
         def foresee_after(event: Any) -> None:
-            event.then(self.foresee, self.asked, self.estimate, **quick)
+            event.then(self.foresee, self.asked, [self.estimate, self.later], **quick)
 
         def prepare_on(listen: Callable[..., Any], **options: Any) -> None:
             foresee_after(listen(partial(self.prepare, **options), self.asked, prepared, **last))
@@ -274,6 +247,7 @@ class Tab:
             moved = partial(self.adjust, sampler_moved=key == "sampler")
             foresee_after(control.input(moved, self.asked, outputs, **last))
         foresee_after(self.smaller.input(lambda: None, **quick))
+        self.later.tick(self.foresee, self.asked, [self.estimate, self.later], **quick)
         dice.click(lambda: secrets.randbelow(widgets.MAX_SEED), None, self.seed, **quick)
         show_before.click(None, js=SHOW_BEFORE)
 

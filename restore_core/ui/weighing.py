@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -14,6 +14,7 @@ from restore_core.ui import widgets
 from restore_core.ui.asking import Ask, calls, variants
 from restore_core.ui.widgets import AWAY
 
+PACE = "How to run it"
 Updates = dict[Any, Any]
 
 
@@ -65,10 +66,23 @@ class Picker:
         """Fast or as published, each with its network calls."""
         if not ask.weights.published:
             return gr.update(elem_classes=AWAY, value="fast")
-        chosen, key = card(ask.method_key), ask.weights.key
-        fast, paper = calls(chosen.settings(key, ask.preset)), calls(chosen.settings(key, paper=True))
-        choices = [(f"Fast: {counted(fast)}", "fast"), (f"As published: {counted(paper)}", "paper")]
-        return gr.update(choices=choices, value="paper" if ask.paper else "fast", elem_classes=[])
+        ways = [replace(ask, paper=paper, values={}, shown={}) for paper in (False, True)]
+        needed = [calls(way.settings()) for way in ways]
+        same = needed[0] == needed[1]
+        told = [name_of(way) if same else f"{name_of(way)}: {counted(n)}" for way, n in zip(ways, needed, strict=True)]
+        return gr.update(
+            choices=list(zip(told, ("fast", "paper"), strict=True)), value="paper" if ask.paper else "fast",
+            label=f"{PACE}, {counted(needed[0])} either way" if same else PACE, elem_classes=[],
+        )  # fmt: skip
+
+
+def name_of(ask: Ask) -> str:
+    """What this way of running published weights is called. Some of the slider's are no faster than the authors'."""
+    if ask.as_published:
+        return "As published"
+    chosen, key = card(ask.method_key), ask.weights.key
+    faster = calls(chosen.settings(key, ask.preset)) < calls(chosen.settings(key, paper=True))
+    return "Fast" if faster else "By the slider"
 
 
 def offer_of(ask: Ask, library: Library) -> str:
@@ -106,10 +120,10 @@ def picker(get: gr.Button) -> Picker:
     )  # fmt: skip
     note = gr.HTML(elem_id="variant-note", apply_default_css=False)
     pace = gr.Radio(
-        [("Fast", "fast"), ("As published", "paper")], value="fast", label="How to run it", elem_id="pace",
+        [("Fast", "fast"), ("As published", "paper")], value="fast", label=PACE, elem_id="pace",
         elem_classes=AWAY,
     )  # fmt: skip
     return Picker(variant, note, pace, get, gr.State(None))
 
 
-__all__ = ["Picker", "counted", "get_button", "offer_of", "picker"]
+__all__ = ["Picker", "counted", "get_button", "name_of", "offer_of", "picker"]

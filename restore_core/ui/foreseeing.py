@@ -1,0 +1,61 @@
+"""What is told of a run before it begins: what is missing for it, its network calls, and how long it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from restore_core import images
+from restore_core.errors import RestoreError
+from restore_core.library import Library
+from restore_core.ui import widgets
+from restore_core.ui.asking import LONG, Ask, calls, duration, seconds
+from restore_core.ui.desk import Desk
+from restore_core.ui.weighing import counted, name_of, offer_of
+
+LATER = "The machine is at work; how long it takes is told when it is free."
+
+
+@dataclass(frozen=True)
+class Foresight:
+    """A sentence as HTML. `pending`: the time is told when the device is free."""
+
+    html: str
+    pending: bool = False
+
+
+def foreseen(ask: Ask, about: Mapping[str, Any], desk: Desk) -> Foresight:
+    """For a photo of which `about` tells size (height, width) and what it was found to need; {} without one."""
+    try:
+        lacking = offer_of(ask, desk.library)
+        if lacking:
+            return Foresight(widgets.text(lacking, "error"))
+        if not about:
+            return Foresight("")
+        why = f"{about['sentence']} " if ask.task == "auto" else ""
+        if desk.turns.busy and not desk.library.is_measured(ask.settings(desk.library.precision)):
+            return Foresight(widgets.text(f"{why}{counted(calls(ask.settings()))}. {LATER}"), pending=True)
+        return Foresight(widgets.text(why + _times(ask, about["size"], desk.library)))
+    except RestoreError as error:
+        return Foresight(widgets.text(str(error), "error"))
+
+
+def _times(ask: Ask, size: list[int], library: Library) -> str:
+    """Seconds and network calls, and those of the other way of running published weights."""
+    if ask.smaller:
+        factor = images.reduction(tuple(size))
+        size = [int(side / factor) for side in size]
+    time, pieces = seconds(ask, tuple(size), library)
+    made = calls(ask.settings())
+    told = f"Takes {duration(time)}{f', in {pieces} pieces' if pieces > 1 else ''}: {counted(made)}."
+    other = replace(ask, paper=not ask.paper, values={}, shown={})
+    if ask.weights.published and calls(other.settings()) != made:
+        there, _ = seconds(other, tuple(size), library)
+        told += f" {name_of(other)}: {duration(there)}."
+    if time > LONG:
+        told += " That is long: fewer steps or a smaller copy are faster."
+    return told
+
+
+__all__ = ["Foresight", "foreseen"]
