@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from restore_core import images
 from restore_core.cli import main
 
 
@@ -42,6 +43,15 @@ def test_restore_writes_a_picture_with_its_settings(photo: Path, capsys, method:
     told = json.loads(capsys.readouterr().out)
     assert code == 0 and told["size"] == [40, 56] and told["calls"] == 3 and told["settings"]["seed"] == 5
     assert cv2.imread(str(out)).shape == (40, 56, 3)
+
+
+@pytest.mark.parametrize("words", [[], ["--smaller"]])
+def test_a_large_photo_is_reduced_where_that_is_asked(photo: Path, capsys, monkeypatch, words: list[str]):
+    monkeypatch.setattr(images.reduction, "__defaults__", (560,))
+    out = photo.with_name("out.png")
+    assert run("restore", photo, "-o", out, "--task", "denoise", "--steps", 2, *words) == 0
+    assert cv2.imread(str(out)).shape[:2] == ((20, 28) if words else (40, 56))
+    assert ("A smaller copy of 28 x 20" in capsys.readouterr().err) == bool(words)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])

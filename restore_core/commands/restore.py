@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the best there is")
     p.add_argument("--compile", action="store_true", help="compile the network first, for long runs on a graphics card")
     options.add_models(p)
-    p.add_argument("--max-pixels", default=images.MAX_PIXELS, help="largest photo that is opened")
+    options.add_reading(p)
     p.add_argument("--json", action="store_true", help="print one JSON object about the run")
     p.set_defaults(run=_restore)
 
@@ -53,6 +53,8 @@ def _restore(asked: argparse.Namespace) -> int:
     options.use_models(asked)
     library = Library(asked.device, compile=asked.compile)
     photo = images.load(asked.input, max_pixels=options.whole("--max-pixels", asked.max_pixels))
+    if asked.smaller:
+        photo = images.comfortable(photo)
     work = _job(asked, photo, library)
     output = asked.output or asked.input.with_name(f"{asked.input.stem}-{work.settings.method}.png")
     _check(asked, output, work)
