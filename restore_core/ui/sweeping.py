@@ -203,8 +203,9 @@ class Sweeping:
         self._halt.set()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait for the worker; whether it has ended."""
-        self._thread.join(timeout)
+        """Wait for the worker; whether it has ended. One that could not begin has."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def news(self) -> Iterator[int]:
@@ -294,19 +295,11 @@ def _sweep(desk: Desk, session: str, found: Board, plan: Sequence[Request]) -> I
     there = sum(found.journal.get(r.settings) is not None for r in plan)
     yield Message(f"{there} of {len(plan)} points", 0.0, found)
     work = Sweeping(desk, found, plan, session)
-    desk.store.attach(session, work)
-    work.start()
-    try:
+    with desk.store.running(session, work):
         seen = 0
         for done in work.news():
             fresh, seen = done > seen, done
             yield Message(_caption(work, there + done, len(plan)), work.share, found if fresh else None)
-    finally:
-        work.stop()
-        work.join()
-        desk.store.detach(session, work)
-    if work.error is not None:
-        raise work.error
     done = there + work.done
     if work.stopped:
         text = f"Stopped with {done} of {len(plan)} points, which are kept. Run sweep goes on from here, later too."
