@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import threading
 import time
@@ -351,6 +352,20 @@ def test_missing_weights_are_offered_with_size_and_licence(desk: Desk, weights: 
     updates = chooser.shown(ask, desk.library)
     assert updates[chooser.get]["elem_classes"] == AWAY and updates[chooser.offer] is None
     assert (label, "realsr-x4-v2") in updates[chooser.variant]["choices"]
+
+
+def test_packages_that_are_not_installed_are_told_before_gigabytes_are_offered(desk: Desk, monkeypatch):
+    ask = Ask(task="blind", method="diffbir", variant="v2-1-photo")
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "diffusers" else found(name))
+    tab = _bare(desk)
+    wanted = tab.wanted(json.dumps({"method": "diffbir", "variant": "v2-1-photo"}))
+    groups = {group["title"]: group["said"] for group in tab.look()["groups"]}
+    for told in (offer_of(ask, desk.library), wanted["said"], groups["DiffBIR"]):
+        assert "the package diffusers, which is not installed" in told and "pip install -r requirements-diffbir" in told
+    assert groups["ResShift"] == "" and "pip" not in offer_of(replace(ask, method="resshift"), desk.library)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    assert "pip" not in offer_of(ask, desk.library) and not any(group["said"] for group in tab.look()["groups"])
 
 
 def _bare(desk: Desk) -> models.Tab:

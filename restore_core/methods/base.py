@@ -41,6 +41,7 @@ class Variant:
     paper     the authors' own run (sampler, steps, grid, variance), over the defaults; empty for our own weights
     fixed     settings that cannot be changed: key -> (value, the sentence that says why)
     least     short side, in pixels of the result, to which smaller photos are grown while they are worked on
+    packages  of Python that run it, beside those that every run needs
     """
 
     key: str
@@ -57,6 +58,7 @@ class Variant:
     paper: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
     least: int = 0
+    packages: tuple[str, ...] = ()
 
     @property
     def published(self) -> bool:

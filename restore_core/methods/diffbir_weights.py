@@ -19,6 +19,7 @@ from restore_core.methods.colour import COLOUR
 from restore_core.processes import VariancePreserving, beta_schedule, zero_terminal
 from restore_core.settings import Option
 
+PACKAGES = ("diffusers", "transformers")
 NEGATIVE_V2 = "low quality, blurry, low-resolution, noisy, unsharp, weird textures"
 POSITIVE_V21 = (
     "Cinematic, High Contrast, highly detailed, taken using a Canon EOS R camera, hyper detailed photo - realistic "
@@ -113,7 +114,7 @@ _POSITIONS = presets(
     {"guidance": 0.0, "steps": 25},
     {"guidance": 0.0, "steps": 50},
 )
-_BIG = "About {} GB of downloads, and minutes a photo without a graphics card. Needs requirements-diffbir.txt."
+_BIG = "About {} GB of downloads, and minutes a photo without a graphics card."
 _FACES = "Only for faces cut out to 512 x 512 pixels or less. "
 
 
@@ -132,7 +133,7 @@ def _variant(
         defaults={**(_QUICK_EPS if early else _QUICK_V), **prompts, "guidance": 0.1},
         paper={**(_PAPER_EPS if early else _PAPER_V), **prompts},
         note=(_FACES if task == "face" else "") + _BIG.format(size),
-        least=SHORT_SIDE,
+        least=SHORT_SIDE, packages=PACKAGES,
     )  # fmt: skip
 
 

@@ -8,8 +8,9 @@ published names and shapes: whoever compares, fills or saves it meets those alon
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,18 @@ from torch import Tensor, nn
 
 from restore_core.errors import CheckpointError
 
+INSTALL = "pip install -r requirements-diffbir.txt"
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]  # what a name holds, what stands there instead
+
+
+def absent(packages: Iterable[str]) -> str:
+    """How to get those of the packages that are not installed, as a sentence; "" where all are."""
+    lacking = [name for name in packages if importlib.util.find_spec(name) is None]
+    if not lacking:
+        return ""
+    many = len(lacking) > 1
+    which = f"{' and '.join(lacking)}, which are" if many else f"the package {lacking[0]}, which is"
+    return f"These weights are run by {which} not installed here. Install {'them' if many else 'it'} first: {INSTALL}"
 
 
 def borrow(library: str, name: str) -> Any:
@@ -33,7 +45,7 @@ def borrow(library: str, name: str) -> Any:
         reason = str(error).strip().splitlines()[-1]
         raise CheckpointError(
             f"These weights are run by the packages diffusers and transformers, and {library} cannot be imported "
-            f"({reason}). Install both with: pip install -r requirements-diffbir.txt"
+            f"({reason}). Install both with: {INSTALL}"
         ) from error
 
 
@@ -88,7 +100,7 @@ class Published(nn.Module):
             raise CheckpointError(
                 f"The installed diffusers or transformers names its parameters in a way that is not known here (first: "
                 f"{min(named ^ self._own.keys())}), so the published weights would not find their places. Install the "
-                f"versions asked for: pip install -r requirements-diffbir.txt"
+                f"versions asked for: {INSTALL}"
             )
         self.register_state_dict_post_hook(_publish)
         self.register_load_state_dict_pre_hook(_take)

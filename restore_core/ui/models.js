@@ -30,9 +30,11 @@ function group(told) {
     const line = make("summary", "", place);
     make("span", "title", line).textContent = told.title;
     make("span", "count", line);
+    make("p", "error", place);
     make("ul", "", place);
   }
   place.querySelector(".count").textContent = told.count;
+  place.querySelector(".error").textContent = told.said;
   const list = place.querySelector("ul"), rows = new Map([...list.children].map((row) => [row.dataset.id, row]));
   for (const row of told.rows) {
     const item = rows.get(row.id) || make("li", "row", list);

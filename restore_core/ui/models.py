@@ -52,7 +52,7 @@ class Tab:
         found = shelf.groups()
         strays = files.strays()
         rows = [{"id": f"stray-{s.path.name}", "html": shelf.stray_row(s)} for s in strays] if self.desk.keeper else []
-        put = {"title": "Files that you put here", "count": str(len(rows)), "open": True, "rows": rows}
+        put = {"title": "Files that you put here", "count": str(len(rows)), "open": True, "said": "", "rows": rows}
         return {
             "busy": self.fetching.busy,
             "machine": shelf.machine(self.desk.library, keeper=self.desk.keeper),
@@ -102,6 +102,7 @@ class Tab:
             "title": title,
             "count": f"{here} of {len(records)} here",
             "open": title != shelf.OWN and here > 0,
+            "said": shelf.absent_for(records),
             "rows": [{"id": r.key, "html": shelf.row(r, self.fetching, keeper=keeper)} for r in records],
         }
 
@@ -179,7 +180,8 @@ class Tab:
             "needed": list(needed),
             "get": " ".join(fetchable) if self.desk.keeper else "",
             "words": f"Get {size}" if len(fetchable) < 2 else f"Get all of it ({size})",
-            "said": f"{card(str(method)).title} with the weights '{label}' needs what is marked below.",
+            "said": f"{card(str(method)).title} with the weights '{label}' needs what is marked below. "
+            f"{shelf.absent_for(records)}".rstrip(),
         }
 
     def wire(self) -> None:

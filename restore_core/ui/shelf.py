@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from restore_core import devices
@@ -16,6 +16,7 @@ from restore_core.checkpoints.folders import folder, mirrors, offline
 from restore_core.checkpoints.recognition import Stray
 from restore_core.library import Library, card
 from restore_core.methods import METHODS
+from restore_core.networks.published import absent
 from restore_core.ui.fetching import Fetching, Task
 
 OWN = "Comes with the project"
@@ -55,6 +56,14 @@ def groups() -> dict[str, list[Checkpoint]]:
         title = families.get(record.family, record.family)
         found.setdefault(OWN if record.source.kind == "shipped" else title, []).append(record)
     return dict(sorted(found.items(), key=lambda entry: entry[0] == OWN))
+
+
+def absent_for(records: Iterable[Checkpoint]) -> str:
+    """How to get the packages that run these weights, as a sentence; "" where they are installed."""
+    keys = {record.key for record in records}
+    variants = [variant for method in METHODS.values() for variant in method.card.variants]
+    packages = [name for v in variants if not keys.isdisjoint(v.weights.values()) for name in v.packages]
+    return absent(dict.fromkeys(packages))
 
 
 def title_of(record: Checkpoint) -> str:

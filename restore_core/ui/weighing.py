@@ -10,6 +10,7 @@ import gradio as gr
 
 from restore_core.checkpoints import catalogue
 from restore_core.library import Library, card
+from restore_core.networks.published import absent
 from restore_core.ui import widgets
 from restore_core.ui.asking import Ask, calls, variants
 from restore_core.ui.widgets import AWAY
@@ -95,7 +96,7 @@ def offer_of(ask: Ask, library: Library) -> str:
     licences = "; ".join(dict.fromkeys(record.licence for record in records))
     count = "a file that is" if len(lacking) == 1 else f"{len(lacking)} files that are"
     told = f"{size / 1e6:,.0f} MB, licence: {licences}" if size else f"licence: {licences}"
-    return f"'{ask.weights.label}' needs {count} not here yet ({told})."
+    return f"'{ask.weights.label}' needs {count} not here yet ({told}). {absent(ask.weights.packages)}".rstrip()
 
 
 def _label(method: str, key: str, label: str, library: Library) -> str:
