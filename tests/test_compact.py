@@ -30,6 +30,15 @@ def test_any_size(size: tuple[int, int]):
     assert g.shape == d.shape == y.shape and torch.isfinite(d).all()
 
 
+def test_one_level_for_all_pictures_bends_the_kernels_and_says_the_same():
+    model, y = small(), torch.rand(3, 3, 32, 32) * 2 - 1
+    g, r = model.predict(y), torch.randn(3, 3, 32, 32)
+    a, s = torch.tensor(0.8), torch.tensor(0.6)
+    together = model.denoise(r, a, s, g, y)
+    each = model.denoise(r, a.expand(3), s.expand(3), g, y)
+    assert torch.allclose(together, each, atol=1e-6)
+
+
 def test_padding_does_not_reach_far():
     """An odd size is padded by reflection and cropped: the part far from the border is as in the larger picture."""
     model, y = small(), torch.rand(1, 3, 96, 96)

@@ -61,10 +61,9 @@ def predict(model: CompactModel, y: Tensor, settings: Settings) -> Tensor:
     height, width = y.shape[-2:]
     fits = settings.tile is None
     tile = fitting(model.bytes_per_pixel, y, MULTIPLE) if fits else tile_size(settings.tile, height, width)
-    run = lambda part, cond: model.predict(part, cond["power"])  # noqa: E731
-    told = {"power": model.describe(y)}
+    power = model.describe(y)
     with autocast(y.device, settings.precision):
-        return Pieces(tile, max(64, settings.overlap), MULTIPLE)(run, y, told)
+        return Pieces(tile, max(64, settings.overlap), MULTIPLE)(lambda part, _: model.predict(part, power), y, {})
 
 
 def pose(
@@ -84,19 +83,20 @@ def pose(
     y = by_bands(lambda part: to_signed(part.clamp(0, 1)), enlarged)
     del enlarged
     g = predict(model, y, settings)
+    power = model.describe(y)  # of the whole picture, whatever part of it a call sees
     anchors = {"zero": y.new_zeros(()).expand_as(y), "degraded": y, "predicted": g}
 
     def network(x: Tensor, t: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
         a, b, s = process.marginal(t)
         r = x - b * cond["anchor"] - a * cond["g"]
-        return model.denoise(r, a, s, cond["g"], cond["y"], cond["power"])
+        return model.denoise(r, a, s, cond["g"], cond["y"], power)
 
     return Problem(
         process=process,
         network=network,
         predicts="x0",
         anchor=anchors[anchor],
-        cond={"y": y, "g": g, "anchor": anchors[anchor], "power": model.describe(y)},
+        cond={"y": y, "g": g, "anchor": anchors[anchor]},
         encode=to_signed,
         decode=to_image,
         guess=g,

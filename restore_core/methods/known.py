@@ -87,7 +87,7 @@ def prior(model: CompactModel, known: Setting) -> Network:
     def network(x: Tensor, t: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
         a, _, s = (c.to(x) for c in process.marginal(t))
         nothing, sd = torch.zeros_like(x), model.data_sd
-        level = (s / a).clamp(max=LEVEL_RANGE[1]).reshape(-1).expand(len(x))
+        level = (s / a).clamp(max=LEVEL_RANGE[1]).reshape(-1)
         fed = model.network_input(x, a, s, nothing, nothing, sd)
         return model.estimate(model.denoiser(fed, level, power).float(), x, a, s, nothing, sd)
 

@@ -35,8 +35,21 @@ class Modulation(nn.Module):
         """`h` (N, width, H, W) as the embedding has it."""
         if self.modulate is None:
             return h
-        scale, shift = self.modulate(embedding)[:, :, None, None].chunk(2, dim=1)
+        scale, shift = (part[..., None, None].to(h) for part in self._told(embedding))
         return h * (1 + scale) + shift
+
+    def bend_after(self, conv: nn.Conv2d, x: Tensor, embedding: Tensor | None) -> Tensor:
+        """bend(conv(x)). Where all pictures are told the same, the kernel itself is bent: no pass over the pixels."""
+        if self.modulate is None or len(embedding) > 1:
+            return self.bend(conv(x), embedding)
+        scale, shift = (part[0] for part in self._told(embedding))
+        kernel, bias = conv.weight * (1 + scale)[:, None, None, None], conv.bias * (1 + scale) + shift
+        return F.conv2d(x, kernel, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
+
+    def _told(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
+        """(scale, shift), each (N, width)."""
+        with torch.autocast(embedding.device.type, enabled=False):  # few numbers, whose rounding would cost more
+            return self.modulate(embedding.float()).chunk(2, dim=1)
 
 
 class PlainBlock(Modulation):
@@ -52,7 +65,7 @@ class PlainBlock(Modulation):
             self.leave.weight.mul_(0.5)  # without normalisation, many blocks must begin close to the identity
 
     def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
-        return x + self.leave(F.silu(self.bend(self.enter(x), embedding)))
+        return x + self.leave(F.silu(self.bend_after(self.enter, x, embedding)))
 
 
 class SimpleBlock(Modulation):

@@ -81,15 +81,19 @@ class CompactUNet(nn.Module):
         nn.init.zeros_(self.tail.bias)
 
     def forward(self, x: Tensor, level: Tensor | None = None, power: Tensor | None = None) -> Tensor:
-        """x (N, C, H, W); where the network is told them: level (N,) in the units of x, power (N, spectrum.SIZE)."""
+        """x (N, C, H, W); where the network is told them: level (N,) in the units of x, power (N, spectrum.SIZE).
+
+        Either may be one for all pictures, (1, ...), which is faster.
+        """
         return on_multiple(self._run, x, self.multiple, level, power)
 
     def _told(self, level: Tensor | None, power: Tensor | None) -> Tensor | None:
         parts = []
-        if self.embed is not None:
-            parts.append(self.embed(sinusoids(level.clamp(*LEVEL_RANGE).log() / 4, self.frequencies)))
-        if self.embed_spectrum is not None:
-            parts.append(self.embed_spectrum(power))
+        with torch.autocast(self.head.weight.device.type, enabled=False):  # a few numbers: rounding them saves nothing
+            if self.embed is not None:
+                parts.append(self.embed(sinusoids(level.clamp(*LEVEL_RANGE).log() / 4, self.frequencies)))
+            if self.embed_spectrum is not None:
+                parts.append(self.embed_spectrum(power))
         return sum(parts) if parts else None
 
     def _run(self, x: Tensor, level: Tensor | None, power: Tensor | None) -> Tensor:
@@ -154,7 +158,7 @@ class CompactModel(nn.Module):
         """
         power = self.describe(y) if power is None else power
         a, s = (torch.as_tensor(c).to(r, non_blocking=True).reshape(-1, 1, 1, 1) for c in (a, s))
-        level = (s / a).clamp(max=LEVEL_RANGE[1]).reshape(-1).expand(len(r))
+        level = (s / a).clamp(max=LEVEL_RANGE[1]).reshape(-1)
         raw = self.denoiser(self.network_input(r, a, s, g, y, self.sd), level, power).float()
         return self.estimate(raw, r, a, s, g, self.sd)
 
