@@ -5,6 +5,7 @@ Where one of them is missing the tests are skipped, and fail when CI=true.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -12,8 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from benchmarks.hosting import served
 from restore_core import export
@@ -33,6 +36,11 @@ COUNT_FRAMES = """() => {
   window.frames_seen = new Set();
   new MutationObserver(() => { if (img.src.startsWith("data:")) frames_seen.add(img.src); })
     .observe(img, { attributes: true, attributeFilter: ["src"] });
+}"""
+LAST_ROW = """() => {  // [right edge of the task's last button, of the first]
+  const labels = [...document.querySelectorAll("#task label")];
+  const top = labels[0].getBoundingClientRect().top, row = labels.filter((l) => l.getBoundingClientRect().top === top);
+  return [labels.at(-1), row.at(-1)].map((l) => Math.round(l.getBoundingClientRect().right));
 }"""
 NARROW_ENOUGH = "document.documentElement.scrollWidth <= screen.width"  # innerWidth grows with the page
 
@@ -69,6 +77,18 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield browser
         browser.close()
+
+
+def contrast_of_thumb(page: Any) -> float:
+    """Of the preset's thumb, in the middle of its slider, against what it lies on (WCAG 1.4.11 asks for 3)."""
+    slider = page.locator("#preset input[type=range]")
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    above = {"x": box["x"] + box["width"] / 2 - 2, "y": box["y"] - 8, "width": 4, "height": 8}  # of the track
+    with Image.open(io.BytesIO(page.screenshot(clip=above))) as shown:
+        parts = np.asarray(shown.convert("RGB")) / 255
+    light = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
+    return (light.max() + 0.05) / (light.min() + 0.05)
 
 
 class Watched:
@@ -222,6 +242,9 @@ def test_nothing_is_wider_than_the_screen(chromium, address, tmp_path, width: in
     )
     page = watched.page
     assert page.evaluate(NARROW_ENOUGH)
+    last, first = page.evaluate(LAST_ROW)
+    assert last == first, "the last row of the tasks is not full"
+    assert contrast_of_thumb(page) >= 3
     watched.upload(CAT)
     watched.say("#estimate", "Takes about")
     page.click("#run")
