@@ -1,8 +1,9 @@
 """Make the tables of weights/README.md again: python -m benchmarks.tables weights/README.md --sets FOLDER
 
-A table is a line that holds nothing but `python -m restore_core evaluate SET --task ...` or `python -m benchmarks.peers
-SET --task ...`, an empty line, and Markdown rows, which are replaced by what the command prints now. SET is a name in
-capitals: SET5 is FOLDER/set5. The text is written after each table, the last one first.
+A table is a line that holds nothing but `python -m restore_core evaluate SET --task ...`, `python -m benchmarks.peers
+SET --task ...` or `python -m benchmarks.sets SET SET --task ...`, an empty line, and Markdown rows, which are replaced
+by what the command prints now. SET is a name in capitals: SET5 is FOLDER/set5. The text is written after each table,
+the last one first.
 --only TASK makes the tables of one task; --missing only those without rows.
 """
 
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-COMMAND = re.compile(r"`python -m (restore_core evaluate|benchmarks\.peers) ([^`]+)`")
+COMMAND = re.compile(r"`python -m (restore_core evaluate|benchmarks\.peers|benchmarks\.sets) ([^`]+)`")
 SET = re.compile(r"[A-Z][A-Z0-9]+")
 
 

@@ -21,7 +21,6 @@ from restore_core.library import Library, card
 from restore_core.methods import METHODS, Method, Variant
 from restore_core.metrics import lpips, niqe, psnr, psnr_y, ssim
 from restore_core.networks.compact_unet import CompactModel
-from restore_core.settings import Settings
 
 BORDER = 4  # pixels that are not measured, the convention of x4 super-resolution, kept for every task
 NIQE_SIDE = 192  # below, NIQE has too few blocks to fit a Gaussian to, and is left out
@@ -163,7 +162,7 @@ def evaluate(
     recipe: str | None = None,
     variant: str | None = None,
 ) -> Iterator[list[Scores]]:
-    """After each picture, the table so far: input, predictor, then each method once and as a mean of `mean_of` samples.
+    """After each picture, the table so far: input, predictor, then each method at its default and as a mean of `mean_of`.
 
     mean_of   0: leave these rows out                    recipe    damage by a random chain, see `pairs`
     changes   move every method's defaults               variant   these weights instead of the first for the task
@@ -181,10 +180,9 @@ def evaluate(
             problem = method.pose(pair.degraded.to(library.device), settings)
             if number == 0 and problem.guess is not None:
                 table.add("predictor", pair, problem.decode(problem.guess))
-            for samples in (1, mean_of) if mean_of > 1 else (1,):
-                ask = Settings(**(settings.to_json() | {"samples": samples}))
-                last = finish(restore(problem, ask))
-                label = key if samples == 1 else f"{key}, mean of {samples}"
+            for samples in (settings.samples, mean_of) if mean_of > settings.samples else (settings.samples,):
+                last = finish(restore(problem, replace(settings, samples=samples)))
+                label = key if samples == settings.samples else f"{key}, mean of {samples}"
                 table.add(label, pair, last.result, last.seconds, last.calls)
         yield table.scores()
 
