@@ -162,7 +162,7 @@ def evaluate(
     recipe: str | None = None,
     variant: str | None = None,
 ) -> Iterator[list[Scores]]:
-    """After each picture, the table so far: input, predictor, then each method at its default and as a mean of `mean_of`.
+    """After each picture, the table so far: input, predictor, each method at its default and as a mean of `mean_of`.
 
     mean_of   0: leave these rows out                    recipe    damage by a random chain, see `pairs`
     changes   move every method's defaults               variant   these weights instead of the first for the task
