@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,16 +51,26 @@ def main() -> int:
             add(asked.auth_file, asked.add_user, getpass.getpass(f"Password for {asked.add_user}: "))
             return 0
         accounts = read(asked.auth_file) if asked.auth_file else None
-        if not os.environ.get("GRADIO_TEMP_DIR"):
-            os.environ["GRADIO_TEMP_DIR"] = str(temporary_folder())
-        _serve(asked, accounts)
+        own = None if os.environ.get("GRADIO_TEMP_DIR") else temporary_folder()
+        if own is not None:
+            os.environ["GRADIO_TEMP_DIR"] = str(own)
+        if _serve(asked, accounts):
+            _end_at_once(own)
     except RestoreError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
 
 
-def _serve(asked: argparse.Namespace, accounts: Accounts | None) -> None:
+def _end_at_once(folder: Path | None) -> None:
+    """The process ends, whatever still works in it."""
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def _serve(asked: argparse.Namespace, accounts: Accounts | None) -> bool:
     from restore_core import devices
     from restore_core.checkpoints.folders import also_look_in
     from restore_core.library import Library
@@ -74,7 +85,7 @@ def _serve(asked: argparse.Namespace, accounts: Accounts | None) -> None:
     library, turns = Library(asked.device), Turns(**({"note": JobLog(Path(asked.log))} if asked.log else {}))
     page = build(library, max_pixels=asked.max_pixels, keeper=own, turns=turns)
     health = Health(turns, devices.describe(library.device))
-    serve(
+    return serve(
         page, host=asked.host, port=asked.port, share=asked.share, browser=not asked.no_browser, debug=asked.debug,
         own=own, health=health, accounts=accounts,
     )  # fmt: skip

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -281,6 +282,24 @@ def test_a_polite_end_removes_what_was_kept(tmp_path: Path, monkeypatch):
             child.send_signal(signal.SIGTERM)
         said, _ = child.communicate(timeout=60)
     assert "Traceback" not in said and not list(tmp_path.glob("stepback-page-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="ends by signal")
+def test_an_end_in_the_midst_of_a_run_waits_for_no_page(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with hosting.served(tmp_path, "--device", "cpu", environment={"GRADIO_TEMP_DIR": None}) as served:
+        with suppress(httpx.HTTPError), Page(served.address, Layout.read(served.address)) as page:
+            path = page.upload("long.png", photo(7, 256)[1])
+            page.look(path)
+            running = page.restore(path, task="denoise", steps=900)  # kept: let go of, it would end by itself
+            for shown in running:
+                if str(shown["film"].get("caption", "")).startswith("Step 3"):
+                    break
+            served.process.send_signal(signal.SIGTERM)
+            assert served.process.wait(9) == 0  # who asks, as Docker does, kills after ten seconds
+        said = served.said.read_text()
+    assert "Traceback" not in said and "terminate" not in said and not list(tmp_path.glob("stepback-page-*"))
 
 
 @pytest.mark.slow

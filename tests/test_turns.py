@@ -241,6 +241,19 @@ def test_states_of_waiting_runs_are_bounded_by_pixels():
     crowd.finish()
 
 
+def test_where_the_server_ends_who_waits_is_sent_away_and_who_runs_gives_the_device_back():
+    turns, told = Turns(), []
+    with pytest.raises(Cancelled, match="server ends"), turns.turn(never, session="a") as mine:
+        crowd = Crowd(turns)
+        crowd.add("waits", session="b")
+        told.append(turns.close())
+        crowd.threads[0].join(5)
+        mine.give_way(0.5)
+    assert told == [False] and crowd.served == ["waits stopped"] and turns.close(1.0) and not turns.busy
+    with pytest.raises(Cancelled, match="server ends"), turns.turn(never):
+        pytest.fail("It came after the end.")
+
+
 def test_a_paused_run_can_be_stopped_and_leaves_the_device_to_who_has_it():
     turns, stop, go = Turns(slice=0.0), threading.Event(), threading.Event()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import signal
 import socket
@@ -32,6 +33,8 @@ TRIED = 40
 LARGEST_PHOTO = "200mb"  # that strangers may send; who owns the machine also brings weights
 ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
 PAGES = 300  # open ones whose state is kept, a megabyte each; the longest unused goes first
+RUNS_END = 2.0  # seconds that a run has to end in when the server does
+PAGES_END = 1  # seconds that its answers have
 QUICK = 40  # threads for what is not a run
 
 
@@ -102,8 +105,11 @@ def serve(
     own: bool = True,
     health: Health | None = None,
     accounts: Accounts | None = None,
-) -> None:
+) -> bool:
     """Serve the page until interrupted. The address is always told; a browser is opened where one can be.
+
+    Whether a run is still at work then. If so the process is best ended at once: a thread that is inside PyTorch when
+    the interpreter goes makes it abort.
 
     own        whether only who owns the machine can come here: then weights may be brought, and limits are wide
     accounts   who may enter; None: whoever knows the address
@@ -111,10 +117,10 @@ def serve(
     few_heaps()
     chosen, said = free_port(host, port)
     limits = OWN if own else Limits()
+    health = health or Health(Turns(), "unknown")
     guard = Middleware(
-        Guard, limits=limits, folder=Path(get_upload_folder()), health=health or Health(Turns(), "unknown"),
-        uploads=Uploads(page),
-    )  # fmt: skip
+        Guard, limits=limits, folder=Path(get_upload_folder()), health=health, uploads=Uploads(page)
+    )
     options = launch_options(debug=debug) | ({} if own else {"max_file_size": LARGEST_PHOTO})
     page.launch(
         server_name=host, server_port=chosen, share=share, prevent_thread_lock=True, max_threads=AT_ONCE + QUICK,
@@ -130,7 +136,11 @@ def serve(
     if browser and has_display():
         _open(address)
     _end_on_request()
-    page.block_thread()
+    try:
+        page.block_thread()
+    except _Asked:
+        return _end(page, health.turns)
+    return False
 
 
 def few_heaps() -> bool:
@@ -147,10 +157,29 @@ def few_heaps() -> bool:
         return False
 
 
+class _Asked(BaseException):
+    """The server was asked to end. Gradio's own way, at KeyboardInterrupt, waits for pages to go by themselves."""
+
+
 def _end_on_request() -> None:
-    """A service manager's or a container's polite end is that of Ctrl+C, so that files are removed."""
+    """A service manager's or a container's polite end is that of Ctrl+C, so that files are removed; a second kills."""
+
+    def asked(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise _Asked
+
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, asked)
+
+
+def _end(page: gr.Blocks, turns: Turns) -> bool:
+    """Stop the runs, then cut the connections; whether a run is still at work."""
+    ended = turns.close(RUNS_END)
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # that pages were cut off is no error
+    page.server.config.timeout_graceful_shutdown = PAGES_END
+    page.close(verbose=False)
+    return not ended
 
 
 def _open(address: str) -> None:

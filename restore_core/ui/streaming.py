@@ -212,7 +212,7 @@ class Stream:
             self._news.notify_all()
 
     def _run(self, mine: Turn) -> None:
-        stop = lambda: self._halt.is_set() or mine.held > self.deadline  # noqa: E731
+        stop = lambda: self._halt.is_set() or self.turns.closed or mine.held > self.deadline  # noqa: E731
         left = PIECES
         while True:
             try:

@@ -37,6 +37,7 @@ AT_ONCE = PLACES + 8  # handlers of runs that are open at once: those who wait a
 EACH = 3  # runs that may wait, of one session
 PAUSED_PIXELS = 40_000_000  # of the results of runs that gave way: their states stay in memory
 POLL = 0.1  # seconds between two looks at `stop`
+ENDING = "The server ends, so the run was stopped."
 REMEMBERED = 16  # runs that a guess of durations looks back on
 
 Stop = Callable[[], bool]
@@ -121,6 +122,7 @@ class Turns:
     ):
         self.places, self.each, self.slice, self.note = places, each, slice, note
         self.done = 0
+        self.closed = False  # the server ends
         self._free = threading.Condition()
         self._waiting: list[Turn] = []
         self._holder: Turn | None = None
@@ -164,11 +166,21 @@ class Turns:
         with self._free:
             while self._holder is not None or self._order()[0] is not turn:
                 self._free.wait(POLL)
-                if turn.stop():
+                if self.closed or turn.stop():
                     raise Cancelled("The run was stopped before its turn came.")
             self._waiting.remove(turn)
             self._holder, self._served = turn, self._clock(turn.session)
             turn._begin()
+
+    def close(self, patience: float = 0.0) -> bool:
+        """The server ends: nobody gets the device any more, and who has it loses it between two steps.
+
+        Whether it was free within `patience` seconds.
+        """
+        with self._free:
+            self.closed = True
+            self._free.notify_all()
+            return self._free.wait_for(lambda: self._holder is None, patience)
 
     def wait_of(self, turn: Turn) -> tuple[int, float | None]:
         """(place in the queue from 1 on, or 0 on the device; seconds until its turn, None where nothing tells)."""
@@ -187,6 +199,8 @@ class Turns:
 
     def _queue_up(self, stop: Stop, session: str, about: dict[str, Any]) -> Turn:
         with self._free:
+            if self.closed:
+                raise Cancelled(ENDING)
             if len(self._waiting) >= self.places:
                 raise SettingsError(
                     f"{len(self._waiting)} runs are waiting already and there is one device, so the queue is full. "
@@ -205,6 +219,8 @@ class Turns:
             return turn
 
     def _give_way(self, turn: Turn) -> bool:
+        if self.closed:
+            raise Cancelled(ENDING)
         if not self._waiting or time.monotonic() - turn._since < self.slice:
             return False  # without the lock: a run asks after every step
         with self._free:
