@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported
 
+PORT = "GRADIO_SERVER_PORT"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -23,7 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Photo restoration by diffusion, live in a browser.")
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
                         help="address to listen on; default: 127.0.0.1, this machine only")  # fmt: skip
-    parser.add_argument("--port", type=int, help="default: 7860, or the next free one")
+    parser.add_argument("--port", type=int, help=f"default: {PORT}, or else 7860 or the next free one")
     parser.add_argument("--device", help="cpu, cuda, mps; default: the fastest there is")
     parser.add_argument("--models", type=Path, action="append", default=[], metavar="DIR",
                         help="also look for weights in this folder; repeatable")  # fmt: skip
@@ -50,6 +51,8 @@ def main() -> int:
                 raise SettingsError("--add-user needs a file to write the account into. Give one with --auth-file.")
             add(asked.auth_file, asked.add_user, getpass.getpass(f"Password for {asked.add_user}: "))
             return 0
+        if asked.port is None:
+            asked.port = _port_of(os.environ.get(PORT, "").strip())
         accounts = read(asked.auth_file) if asked.auth_file else None
         own = None if os.environ.get("GRADIO_TEMP_DIR") else temporary_folder()
         if own is not None:
@@ -60,6 +63,18 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def _port_of(text: str) -> int | None:
+    """What the environment asks for."""
+    from restore_core.errors import SettingsError
+
+    if not text.isascii() or not (text or "0").isdigit():
+        raise SettingsError(
+            f"{PORT} is '{text}', which is no number, so there is no such port. Set it to one between 1024 and 65535, "
+            f"or leave it out to have a free one found."
+        )
+    return int(text) if text else None
 
 
 def _end_at_once(folder: Path | None) -> None:

@@ -446,6 +446,29 @@ def test_by_default_the_page_is_for_this_machine_alone(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("told", "words", "port"), [("", [], None), ("7999", [], 7999), (" 7999 ", ["--port", "8000"], 8000)]
+)
+def test_the_environment_tells_the_port_unless_it_is_asked_for(told: str, words: list[str], port, monkeypatch):
+    seen: list[Any] = []
+    monkeypatch.setattr(app, "_serve", lambda asked, accounts: seen.append(asked.port))
+    monkeypatch.setattr("sys.argv", ["app.py", *words])
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "kept")
+    monkeypatch.setenv(app.PORT, told)
+    assert app.main() == 0 and seen == [port]
+
+
+@pytest.mark.parametrize("told", ["http", "78.6", "-1", "²", "0", "70000"])
+def test_a_port_that_is_none_is_told(told: str, monkeypatch, capsys):
+    monkeypatch.setattr(serving.Uploads, "__init__", lambda *_: pytest.fail("It goes on."))
+    monkeypatch.setattr("sys.argv", ["app.py", "--device", "cpu"])
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "kept")
+    monkeypatch.setenv(app.PORT, told)
+    assert app.main() == 2
+    said = capsys.readouterr().err
+    assert told in said and "port" in said and "between 1024 and 65535" in said
+
+
+@pytest.mark.parametrize(
     ("words", "own"),
     [([], True), (["--host", "::1"], True), (["--host", "0.0.0.0"], False), (["--share"], False),
      (["--auth-file", "users.txt"], False)],

@@ -46,7 +46,7 @@ def free_port(host: str, asked: int | None = None) -> tuple[int, str]:
         if not _is_free(host, asked):
             raise SettingsError(
                 f"Port {asked} on {host} cannot be used: another program listens there, or it is not yours to take. "
-                f"Choose another with --port, or leave it out to have a free one found."
+                f"Choose another with --port (or GRADIO_SERVER_PORT), or leave it out to have a free one found."
             )
         return asked, ""
     for port in range(PORT, PORT + TRIED):
