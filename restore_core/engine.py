@@ -238,6 +238,8 @@ def restore(
 ) -> Iterator[Frame]:
     """Restore, one Frame before each step and one at the end of each sample.
 
+    Samples of small pictures walk together, as a batch (memory.Need.together): the first one's steps are shown.
+
     stop    asked before every network call (and every tile); when true, Cancelled is raised at once
     noise   replaces the seeded noise of a single sample (golden tests, the same noise for several runs)
     Sampling takes place in the caller's thread, between one frame and the next. A frame that the caller lets go of is
@@ -268,18 +270,26 @@ def _frames(
             **options,
         )  # fmt: skip
         for step in steps:
-            j, ends = step.index, step.t.item() == 0
+            ends = step.t.item() == 0
             for k in range(n if ends else 1):
                 one = step if n == 1 else step.of(k)
                 decoded = problem.decode(one.x) if ends else None
                 if decoded is not None:
                     average.add(decoded)
+                spent = time.perf_counter() - began - seconds  # by all n
                 yield Frame(
-                    one, (first + k) * length + j, total,
-                    seconds + (time.perf_counter() - began - seconds) * (k + 1) / n, calls + denoise.calls * (k + 1),
-                    problem, first + k, samples, (first * length + j * n + (k + 1 if ends else n)) / total,
-                    average, decoded,
-                )  # fmt: skip
+                    one,
+                    index=(first + k) * length + step.index,
+                    total=total,
+                    seconds=seconds + spent * (k + 1) / n,
+                    calls=calls + denoise.calls * (k + 1),
+                    problem=problem,
+                    sample=first + k,
+                    samples=samples,
+                    share=(first * length + step.index * n + (k + 1 if ends else n)) / total,
+                    average=average,
+                    decoded=decoded,
+                )
                 del one, decoded  # whole pictures, of which the next step needs none
             del step
         seconds, calls, denoise.calls = time.perf_counter() - began, calls + n * denoise.calls, 0
