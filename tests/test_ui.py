@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 import app
-from restore_core import export
+from restore_core import bands, export, images
 from restore_core.engine import Frame
 from restore_core.engine import restore as sample
 from restore_core.errors import SettingsError
@@ -118,6 +118,18 @@ def test_a_late_reader_does_not_make_the_run_hold_whole_states():
     assert run.join(5)
     undeveloped = [shot for shot in run._thumbnails if shot._frame is not None]
     assert len(run._thumbnails) == 21 and len(undeveloped) <= 2
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_of_a_large_state_no_large_picture_is_made(large: bool, monkeypatch):
+    posed, rows = problem(), []
+    monkeypatch.setattr(streaming, "LARGE", 1 if large else 1 << 30)
+    monkeypatch.setattr(images, "LARGE", 1)
+    monkeypatch.setattr(bands, "LARGE", 1 << 30)
+    decode = bands.Pointwise(lambda x: rows.append(x.shape[-2]) or posed.decode(x))
+    shot = streaming.Shot(next(sample(replace(posed, decode=decode), SETTINGS)), 15)
+    assert [picture.shape for picture in shot.develop()] == [(10, 15, 3)] * 2
+    assert set(rows) == ({2} if large else {20})
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 4000), (4000, 1), (33, 500), (3000, 4000)])

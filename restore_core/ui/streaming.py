@@ -21,13 +21,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from restore_core.bands import LARGE
 from restore_core.engine import Frame
 from restore_core.errors import Cancelled, NotFinite
 from restore_core.export import encode_jpeg
@@ -86,8 +87,8 @@ class Shot:
         """(x_t, guess) as (H, W, 3) uint8."""
         frame = self._frame
         if frame is not None:
-            guess = frame.estimate if self._mean is None else self._mean
-            self._pixels = preview(frame.image, self._side), preview(guess, self._side)
+            guess = _small(frame, "estimate", self._side) if self._mean is None else self._mean
+            self._pixels = preview(_small(frame, "image", self._side), self._side), preview(guess, self._side)
             self._frame = self._mean = None
         return self._pixels
 
@@ -273,6 +274,11 @@ class Stream:
 def _about(settings: Settings) -> dict[str, Any]:
     """What the log and the guesses of durations may know of a run."""
     return {key: getattr(settings, key) for key in ("method", "variant", "steps", "samples")}
+
+
+def _small(frame: Frame, shown: Literal["image", "estimate"], side: int) -> Tensor:
+    """Of a large state the small picture alone is made; of others the whole, which preview() shrinks sooner."""
+    return frame.small(shown, side) if frame.step.x.numel() >= LARGE else getattr(frame, shown)
 
 
 def preview(image: Tensor, side: int) -> np.ndarray:
