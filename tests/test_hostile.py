@@ -458,10 +458,10 @@ def test_the_environment_tells_the_port_unless_it_is_asked_for(told: str, words:
 
 
 @pytest.mark.parametrize("told", ["http", "78.6", "-1", "²", "0", "70000"])
-def test_a_port_that_is_none_is_told(told: str, monkeypatch, capsys):
+def test_a_port_that_is_none_is_told(told: str, tmp_path: Path, monkeypatch, capsys):
     monkeypatch.setattr(serving.Uploads, "__init__", lambda *_: pytest.fail("It goes on."))
     monkeypatch.setattr("sys.argv", ["app.py", "--device", "cpu"])
-    monkeypatch.setenv("GRADIO_TEMP_DIR", "kept")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     monkeypatch.setenv(app.PORT, told)
     assert app.main() == 2
     said = capsys.readouterr().err
