@@ -143,6 +143,8 @@ def test_a_few_updates_lower_the_loss_and_resume(pictures: dict, tmp_path: Path,
     x0, y = Crops(list(pictures.values()), TASKS["denoise"], 16, 32, seed=9)[0]
     with torch.no_grad():
         assert trained.losses(x0, y)["denoiser"] < 0.99 * fresh.losses(x0, y)["denoiser"]
+    with (tmp_path / "log.jsonl").open("a") as lines:
+        lines.write('{"update": 37}\n')  # of a run that was killed before its state was kept
     more = loop.Plan("denoise", updates=40, batch=2, crop=32, rate=3e-3, warmup=5)
     assert [p.update for p in loop.train(more, pictures, tmp_path, device=device, report_every=10)] == [40]
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]

@@ -228,6 +228,7 @@ def train(
     state = out / "state.pt"
     if state.exists():
         run.load(state)
+        _forget_after(out, run.update)
     elif init is not None:
         run.begin_with(init)
     crops = Crops(pictures, run.recipe.task, plan.batch, plan.crop, plan.seed)
@@ -255,6 +256,14 @@ def train(
             saved = now
     batches.close()
     run.save(state)
+
+
+def _forget_after(out: Path, update: int) -> None:
+    """Drop what the log tells of updates that were lost with a kill and will be done again."""
+    log = out / "log.jsonl"
+    if log.exists():
+        lines = [line for line in log.read_text().splitlines() if json.loads(line)["update"] <= update]
+        log.write_text("".join(line + "\n" for line in lines))
 
 
 def _write_down(out: Path, progress: Progress) -> None:
