@@ -2,7 +2,7 @@
 
 A tab's object may have
 
-    photo        gr.Image (filepath) where a picture comes in
+    photo        gr.Image (filepath) where a picture comes in, or a gr.State of its path
     clean        gr.State: path of the clean picture that goes with it, for measuring; None without one
     incoming     gr.State: settings that another tab sent, as JSON text
     sends        Sends: its buttons that lead elsewhere
@@ -55,8 +55,8 @@ def _wire(tabs: gr.Tabs, send: Send, target: Any) -> None:
     def go(*values: Any) -> list[Any]:
         return [gr.Tabs(selected=send.to), *values]
 
-    send.button.click(
-        go, [source for source, _ in there], [tabs, *(goal for _, goal in there)], queue=False, show_progress="hidden",
+    send.button.click(  # queued: of an event beside the queue the page does not hear which states it changed
+        go, [source for source, _ in there], [tabs, *(goal for _, goal in there)], show_progress="hidden",
         api_visibility="private",
     )  # fmt: skip
 
