@@ -71,11 +71,28 @@ def test_samples_show_what_may_be_invented(desktop: Watched):  # noqa: F811
     assert page.evaluate(NARROW_ENOUGH)
 
 
+def test_the_photo_goes_on_to_the_lessons_as_often_as_it_is_sent(desktop: Watched):  # noqa: F811
+    restored(desktop)
+    page, told = desktop.page, "Your photo: the middle of it"
+    for example in ("Cup", "Cat"):
+        page.click("#tabs [role=tab]:has-text('Restore')")
+        page.click("#learn-this")
+        desktop.say("#learn-message", told)
+        page.wait_for_selector("#learn-forward .learn-choice label")
+        page.click(f"#learn-choice label[title='{example}']")
+        page.wait_for_function("w => !document.querySelector('#learn-message').innerText.includes(w)", arg=told)
+
+
 def test_photo_and_settings_go_on_to_compare(desktop: Watched):  # noqa: F811
     restored(desktop)
     page = desktop.page
     page.click("#compare-this")
     desktop.say("#compare-facts", "392 × 264")
+    page.wait_for_function(f"document.querySelector('#compare-steps-a input').value === '{STEPS}'")
+    page.locator("#compare-steps-a input").fill("3")
+    page.keyboard.press("Tab")
+    page.click("#tabs [role=tab]:has-text('Restore')")
+    page.click("#compare-this")  # as often as one likes
     page.wait_for_function(f"document.querySelector('#compare-steps-a input').value === '{STEPS}'")
     page.locator("#compare-steps-b input").fill("2")
     page.keyboard.press("Tab")

@@ -50,6 +50,16 @@ def is_sendable(value: dict[str, Any]) -> bool:
     return bool(json.dumps(value, allow_nan=False))
 
 
+@pytest.mark.usefixtures("loops")
+def test_a_photo_that_is_sent_is_chosen_and_may_be_sent_again(stage: Stage):
+    with gr.Blocks():
+        picked = choice.fill(stage)
+    source, scene, told = picked.receive(str(EXAMPLES / "cat.jpg"), "deblur")
+    assert source.endswith("cat.jpg") and stage.scene(scene).task == "deblur" and "Your photo" in told
+    assert picked.pick("deblur", gr.EventData(None, {"key": "cat"}))[-1] is None  # so that the same path is news
+    assert picked.receive(None, "deblur") == [gr.skip()] * 3
+
+
 # --- 1 ---------------------------------------------------------------------------------------------------------
 
 
@@ -210,7 +220,7 @@ def test_a_picture_that_is_no_longer_here_gets_a_sentence(stage: Stage):
 def test_a_bad_file_changes_nothing_but_the_message(stage: Stage, tmp_path: Path):
     letter = tmp_path / "letter.png"
     letter.write_text("Dear Sir or Madam")
-    bar = choice.Choice(stage, None, None, None, None, None)
+    bar = choice.Choice(stage, None, None, None, None, None, None)
     source, scene, said = bar.choose(str(letter), "sr4")
     assert source == scene == gr.skip() and "letter.png" in said
     Image.new("RGB", (3, 200), (200, 30, 30)).save(tmp_path / "strip.png")

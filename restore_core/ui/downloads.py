@@ -123,12 +123,14 @@ class Downloads:
     """The row's components that other tabs are connected to."""
 
     to_compare: gr.Button
+    to_learn: gr.Button
     settings: gr.State
     clean: gr.State
 
-    def send(self, photo: gr.Image) -> Send:
-        """Photo and settings to Compare; no clean picture goes along, and none stays there."""
-        return Send(self.to_compare, "compare", photo=photo, clean=self.clean, settings=self.settings)
+    def sends(self, photo: gr.Image) -> tuple[Send, Send]:
+        """Photo and settings to Compare, where no clean picture goes along and none stays; the photo to the lessons."""
+        compared = Send(self.to_compare, "compare", photo=photo, clean=self.clean, settings=self.settings)
+        return compared, Send(self.to_learn, "learn", photo=photo)
 
 
 def fill(desk: Desk) -> Downloads:
@@ -143,9 +145,11 @@ def fill(desk: Desk) -> Downloads:
             }
         said = widgets.announcement("download-message")
         link = gr.Textbox(elem_classes=widgets.AWAY, container=False)
-    compare = gr.Button("Compare with other settings", size="sm", elem_id="compare-this")
+    with gr.Row(elem_id="go-on"):
+        compare = gr.Button("Compare with other settings", size="sm", elem_id="compare-this", min_width=200)
+        learn = gr.Button("See how it works, on this photo", size="sm", elem_id="learn-this", min_width=200)
     to_compare = gr.Button("", elem_id="to-compare", elem_classes=widgets.AWAY)
-    found = Downloads(to_compare, gr.State(None), gr.State(None))
+    found = Downloads(to_compare, learn, gr.State(None), gr.State(None))
 
     def fetching(key: str) -> Callable[[gr.Request, str], tuple[str, str]]:
         def fetch(request: gr.Request, shown: str) -> tuple[str, str]:

@@ -73,8 +73,8 @@ class Tab:
 
     @property
     def sends(self) -> tuple[Send, ...]:
-        """Missing weights are got on their own tab; a photo with its settings goes to Compare."""
-        return (Send(self.weights.get, "models", settings=self.weights.offer), self.more.send(self.photo))
+        """Missing weights are got on their own tab; a photo goes to Compare with its settings, and to the lessons."""
+        return (Send(self.weights.get, "models", settings=self.weights.offer), *self.more.sends(self.photo))
 
     @property
     def entered(self) -> tuple[Callable[..., Updates], list[Any], list[Any]]:

@@ -47,12 +47,13 @@ CHAPTERS: tuple[tuple[str, str, Any], ...] = (
 
 @dataclass(frozen=True)
 class Tab:
-    """The tab's components."""
+    """The tab's components. `photo`: what another tab sends."""
 
     stage: Stage
     scene: gr.State
     chapter: gr.State
     message: gr.HTML
+    photo: gr.State
     parts: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
@@ -82,7 +83,7 @@ def fill(desk: Desk) -> Tab:
     stage = Stage(desk)
     picked = choice.fill(stage)
     message = widgets.announcement("learn-message")
-    tab = Tab(stage, picked.scene, gr.State("forward"), message)
+    tab = Tab(stage, picked.scene, gr.State("forward"), message, picked.sent)
     chapters = {}
     with gr.Tabs(elem_id="learn-chapters", elem_classes=["learn-chapters"]):
         for key, title, module in CHAPTERS:

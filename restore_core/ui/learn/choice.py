@@ -24,7 +24,8 @@ QUICK = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 @dataclass(frozen=True)
 class Choice:
-    """The picture bar. `source`: an example's name or a file's path; `scene`: the key of what was made of it."""
+    """The picture bar. `source`: an example's name or a file's path; `scene`: the key of what was made of it;
+    `sent`: the path of a photo that another tab sends."""
 
     stage: Stage
     examples: gr.HTML
@@ -32,6 +33,7 @@ class Choice:
     damage: gr.Radio
     source: gr.State
     scene: gr.State
+    sent: gr.State
 
     def choose(self, source: str | None, damage: str) -> list[Any]:
         """Another picture or damage: [source, scene, message]. A bad file changes nothing but the message."""
@@ -47,15 +49,24 @@ class Choice:
     def pick(self, damage: str, event: gr.EventData) -> list[Any]:
         """One of the examples."""
         name = str(event._data.get("key"))
-        return self.choose(name if name in EXAMPLE_LABELS else None, damage)
+        return [*self.choose(name if name in EXAMPLE_LABELS else None, damage), None]
+
+    def bring(self, path: str | None, damage: str) -> list[Any]:
+        """A photo was uploaded: what was sent before may be sent again."""
+        return [*self.choose(path, damage), None]
+
+    def receive(self, path: str | None, damage: str) -> list[Any]:
+        """Another tab's photo."""
+        return self.choose(path, damage) if path else [gr.skip()] * 3
 
     def wire(self, message: gr.HTML) -> list[Any]:
         """Which event calls which handler; the events after which the scene is another."""
         outputs = [self.source, self.scene, message]
         return [
-            self.examples.select(self.pick, self.damage, outputs, **QUICK),
+            self.examples.select(self.pick, self.damage, [*outputs, self.sent], **QUICK),
             self.damage.input(self.choose, [self.source, self.damage], outputs, **QUICK),
-            self.upload.upload(self.choose, [self.upload, self.damage], outputs, **QUICK),
+            self.sent.change(self.receive, [self.sent, self.damage], outputs, **QUICK),
+            self.upload.upload(self.bring, [self.upload, self.damage], [*outputs, self.sent], **QUICK),
         ]
 
 
@@ -80,4 +91,4 @@ def fill(stage: Stage) -> Choice:
             elem_classes=["learn-radio"],
             scale=1,
         )
-    return Choice(stage, examples, upload, damage, gr.State(listed[0][0]), gr.State(""))
+    return Choice(stage, examples, upload, damage, gr.State(listed[0][0]), gr.State(""), gr.State())
