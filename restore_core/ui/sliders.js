@@ -1,8 +1,8 @@
-// The number beside a slider: typed beyond its ends, or cleared, it is not told to the server, which would refuse it.
+// The number beside one of Gradio's sliders: typed beyond its ends, or cleared, it is not told to the server, which would refuse it.
 // When the field is left it is brought to the nearer end, or back to where the slider stands, and that is told.
 () => {
   function allowed(box) {
-    const slider = box.type === "number" && box.closest(".block")?.querySelector('input[type="range"]');
+    const slider = box.type === "number" && box.closest(".block")?.querySelector('[data-testid="range-input"]');
     if (!slider) return box.value;
     if (box.value === "") return slider.value;
     const number = Number(box.value);
