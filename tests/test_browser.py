@@ -222,6 +222,7 @@ def test_the_preset_moves_by_keyboard_and_the_dice_draws_a_number(desktop: Watch
 def test_a_number_typed_beyond_a_slider_is_brought_to_its_end_and_the_estimate_tells_of_it(desktop: Watched):
     page = desktop.page
     desktop.upload(CAT)
+    desktop.say("#estimate", "Takes about")
     desktop.settle("#steps", 1)
     each = int(re.search(r": (\d) network", desktop.say("#estimate", r": \d network call"))[1])
     box = page.locator("#steps input[type=number]")
