@@ -1,5 +1,5 @@
-// The number beside one of Gradio's sliders: typed beyond its ends, or cleared, it is not told to the server, which would refuse it.
-// When the field is left it is brought to the nearer end, or back to where the slider stands, and that is told.
+// The number beside one of Gradio's sliders: typed beyond its ends, or cleared, it is not told to the server, which
+// would refuse it. When the field is left it is brought to the nearer end, or back to where the slider stands, and told.
 () => {
   function allowed(box) {
     const slider = box.type === "number" && box.closest(".block")?.querySelector('[data-testid="range-input"]');
