@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restore_core.networks.base import StateDict
-from restore_core.networks.layers import ChannelNorm
+from restore_core.networks.layers import ChannelNorm, in_float32
 
 HEAD_WIDTH = 32  # channels of an attention head
 EXPANSION = 2  # of GDFN; Restormer has 2.66
@@ -48,7 +48,7 @@ class Modulation(nn.Module):
 
     def _told(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
         """(scale, shift), each (N, width)."""
-        with torch.autocast(embedding.device.type, enabled=False):  # few numbers, whose rounding would cost more
+        with in_float32(embedding.device):
             return self.modulate(embedding.float()).chunk(2, dim=1)
 
 

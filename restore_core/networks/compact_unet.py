@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from restore_core.networks import spectrum
 from restore_core.networks.base import Architecture, StateDict, count
 from restore_core.networks.compact_blocks import BLOCKS, kind_of
-from restore_core.networks.layers import on_multiple, sinusoids
+from restore_core.networks.layers import in_float32, on_multiple, sinusoids
 
 LEVEL_RANGE = (1e-3, 20.0)  # noise levels told to the denoiser; beyond, the input is picture or noise alone
 EMBEDDING = 128
@@ -89,7 +89,7 @@ class CompactUNet(nn.Module):
 
     def _told(self, level: Tensor | None, power: Tensor | None) -> Tensor | None:
         parts = []
-        with torch.autocast(self.head.weight.device.type, enabled=False):  # a few numbers: rounding them saves nothing
+        with in_float32(self.head.weight.device):
             if self.embed is not None:
                 parts.append(self.embed(sinusoids(level.clamp(*LEVEL_RANGE).log() / 4, self.frequencies)))
             if self.embed_spectrum is not None:

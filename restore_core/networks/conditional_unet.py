@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restore_core.networks.base import Architecture, StateDict, count
-from restore_core.networks.layers import ChannelNorm, SinusoidalEmbedding, on_multiple, per_image
+from restore_core.networks.layers import ChannelNorm, SinusoidalEmbedding, in_float32, on_multiple, per_image
 
 HEADS = 4
 HEAD_WIDTH = 32
@@ -78,7 +78,7 @@ class LinearAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         n, _, height, width = x.shape
         q, k, v = self.to_qkv(x).float().reshape(n, 3, HEADS, HEAD_WIDTH, height * width).unbind(1)
-        with torch.autocast(x.device.type, enabled=False):
+        with in_float32(x.device):
             context = k.softmax(dim=-1) @ (v / (height * width)).transpose(-1, -2)
             out = context.transpose(-1, -2) @ (q.softmax(dim=-2) * HEAD_WIDTH**-0.5)
             return self.to_out(out.reshape(n, -1, height, width))

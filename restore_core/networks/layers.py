@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def in_float32(device: torch.device) -> AbstractContextManager[object]:
+    """Where autocast is off: for few numbers, whose rounding costs more than it saves. The meta device knows none."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restore_core.networks.base import Architecture, StateDict, count
-from restore_core.networks.layers import GroupNorm32, pad_to_multiple
+from restore_core.networks.layers import GroupNorm32, in_float32, pad_to_multiple
 
 EPS = 1e-6  # of all group norms here
 ROWS = 4096  # latent pixels compared with the codes at a time: 128 MiB of distances to 8192 codes
@@ -195,7 +195,7 @@ class Codebook(nn.Module):
         codes = self.embedding.weight.float()
         squares = codes.square().sum(dim=1)
         pixels = z.float().permute(0, 2, 3, 1).reshape(-1, width)
-        with torch.autocast(z.device.type, enabled=False):
+        with in_float32(z.device):
             # |z|^2 is the same for all codes
             nearest = [
                 torch.addmm(squares, rows, codes.T, alpha=-2).argmin(dim=1) for rows in pixels.split(ROWS)
