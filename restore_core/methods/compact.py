@@ -83,20 +83,19 @@ def pose(
     y = by_bands(lambda part: to_signed(part.clamp(0, 1)), enlarged)
     del enlarged
     g = predict(model, y, settings)
-    power = model.describe(y)  # of the whole picture, whatever part of it a call sees
     anchors = {"zero": y.new_zeros(()).expand_as(y), "degraded": y, "predicted": g}
 
     def network(x: Tensor, t: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
         a, b, s = process.marginal(t)
         r = x - b * cond["anchor"] - a * cond["g"]
-        return model.denoise(r, a, s, cond["g"], cond["y"], power)
+        return model.denoise(r, a, s, cond["g"], cond["y"], cond["power"][:1])  # one for all: they are of one photo
 
     return Problem(
         process=process,
         network=network,
         predicts="x0",
         anchor=anchors[anchor],
-        cond={"y": y, "g": g, "anchor": anchors[anchor]},
+        cond={"y": y, "g": g, "anchor": anchors[anchor], "power": model.describe(y)},
         encode=to_signed,
         decode=to_image,
         guess=g,
