@@ -25,6 +25,7 @@ TABS: tuple[tuple[str, str, Callable[[Desk], object]], ...] = (  # id, title, wh
 )
 
 TITLE = "Stepback"
+HOUR, DAY = 3600, 86_400  # seconds
 HEADER = (
     '<header class="masthead"><h1>Stepback</h1>'
     "<p>Restore a blurred, small or noisy photo, and watch how the picture appears.</p></header>"
@@ -42,8 +43,9 @@ def build(
 ) -> gr.Blocks:
     """The whole page, not yet launched. `keeper`: whether visitors may add and remove weights."""
     limit = MAX_PIXELS if max_pixels is None else max_pixels
+    age = DAY if keeper else HOUR  # of files in Gradio's folder: a page at home may stay open over lunch
     desk = Desk(library, turns=turns or Turns(), max_pixels=limit, keeper=keeper)
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600)) as page:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, age)) as page:
         gr.HTML(HEADER, apply_default_css=False)
         api.fill(desk)  # first, so that the name of its endpoint is free
         filled = {}
