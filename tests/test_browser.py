@@ -233,6 +233,10 @@ def test_a_number_typed_beyond_a_slider_is_brought_to_its_end_and_the_estimate_t
         desktop.say("#estimate", rf"\b{kept * each:,} network call")
 
 
+TABS_ARE_WHOLE = """[...document.querySelectorAll("#tabs > .tab-wrapper .tab-container:not(.visually-hidden) [role=tab]")]
+  .every((tab) => tab.scrollWidth <= tab.clientWidth + 1)"""  # their words are not cut
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
 def test_nothing_is_wider_than_the_screen(chromium, address, tmp_path, width: int, height: int, scheme: str):
@@ -246,6 +250,7 @@ def test_nothing_is_wider_than_the_screen(chromium, address, tmp_path, width: in
     last, first = page.evaluate(LAST_ROW)
     assert last == first, "the last row of the tasks is not full"
     assert contrast_of_thumb(page) >= 3
+    page.wait_for_function(TABS_ARE_WHOLE)
     watched.upload(CAT)
     watched.say("#estimate", "Takes about")
     page.click("#run")
