@@ -233,7 +233,8 @@ def test_a_number_typed_beyond_a_slider_is_brought_to_its_end_and_the_estimate_t
         desktop.say("#estimate", rf"\b{kept * each:,} network call")
 
 
-TABS_ARE_WHOLE = """[...document.querySelectorAll("#tabs > .tab-wrapper .tab-container:not(.visually-hidden) [role=tab]")]
+TABS_ARE_WHOLE = """
+  [...document.querySelectorAll("#tabs > .tab-wrapper .tab-container:not(.visually-hidden) [role=tab]")]
   .every((tab) => tab.scrollWidth <= tab.clientWidth + 1)"""  # their words are not cut
 
 
