@@ -16,9 +16,9 @@ from benchmarks.overhead import posed, ratio
 from restore_core import devices
 from restore_core.engine import finish, restore
 from restore_core.library import Library
-from restore_core.memory import Need
 from restore_core.problem import Problem
 from restore_core.settings import Settings
+from restore_core.tiling import together
 
 SIDES = (96, 128, 192, 256, 384, 512)
 WINDOWS = (64, 128, 256)
@@ -44,12 +44,12 @@ def main() -> None:
     for side in SIDES:
         problem, settings = posed(library, side, 5, precision)
         settings = replace(settings, samples=8)
-        most = min(8, Need(problem.bytes_per_pixel).together(library.device, side**2))
+        most = min(8, together(problem.bytes_per_pixel, library.device, side**2))
         print(f"| 8 samples, {side} px | {most} | {ratio(*runs(problem, settings), asked.rounds):.2f} |", flush=True)
     for tile in WINDOWS:
         problem, settings = posed(library, 640, 2, precision)
         settings = replace(settings, tile=tile, overlap=16)
-        most = Need(problem.bytes_per_pixel).together(library.device, tile**2)
+        most = together(problem.bytes_per_pixel, library.device, tile**2)
         gain = ratio(*runs(problem, settings), asked.rounds)
         print(f"| windows of {tile} px, 640 px | up to {most} | {gain:.2f} |", flush=True)
 

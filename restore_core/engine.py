@@ -22,12 +22,11 @@ from restore_core.bands import Pointwise, by_bands
 from restore_core.devices import autocast
 from restore_core.errors import Cancelled, SettingsError
 from restore_core.images import shrink_to
-from restore_core.memory import Need
 from restore_core.problem import Problem
 from restore_core.processes import Prediction
 from restore_core.samplers import SAMPLERS, Draw, Sampler, Step, time_grid
 from restore_core.settings import Settings
-from restore_core.tiling import Pieces, fitting, tile_size
+from restore_core.tiling import Pieces, fitting, tile_size, together
 
 
 class Noise:
@@ -170,8 +169,9 @@ class _Caller:
         self.problem, self.settings, self.stop, self.calls = problem, settings, stop, 0
         tile = _tile(problem, settings)
         overlap = min(settings.overlap, tile // 2) if tile else settings.overlap
-        batch = _together(problem, tile**2 or math.prod(problem.anchor.shape[-2:]))
-        self.pieces = Pieces(tile, overlap, problem.multiple, batch=max(batch, len(problem.anchor)))
+        given, pixels = len(problem.anchor), tile**2 or math.prod(problem.anchor.shape[-2:])
+        batch = together(problem.bytes_per_pixel, problem.anchor.device, pixels) if given == 1 else 1
+        self.pieces = Pieces(tile, overlap, problem.multiple, batch=max(batch, given))
         self.samples_at_once = 1 if tile else batch
 
     def __call__(self, x: Tensor, t: Tensor) -> Prediction:
@@ -195,13 +195,6 @@ def _tile(problem: Problem, settings: Settings) -> int:
     if asked is None and problem.bytes_per_pixel:
         return fitting(problem.bytes_per_pixel, problem.anchor, problem.multiple)
     return tile_size(asked, *problem.anchor.shape[-2:])
-
-
-def _together(problem: Problem, pixels: int) -> int:
-    """How many pictures of so many pixels the network takes at once."""
-    if not problem.bytes_per_pixel or len(problem.anchor) > 1:
-        return 1
-    return Need(problem.bytes_per_pixel).together(problem.anchor.device, pixels)
 
 
 def times_of(problem: Problem, settings: Settings) -> Tensor:
@@ -238,7 +231,7 @@ def restore(
 ) -> Iterator[Frame]:
     """Restore, one Frame before each step and one at the end of each sample.
 
-    Samples of small pictures walk together, as a batch (memory.Need.together): the first one's steps are shown.
+    Samples of small pictures walk together, as a batch (tiling.together): the first one's steps are shown.
 
     stop    asked before every network call (and every tile); when true, Cancelled is raised at once
     noise   replaces the seeded noise of a single sample (golden tests, the same noise for several runs)

@@ -15,7 +15,7 @@ import torch
 from restore_core import devices
 
 SHARE = 0.6  # of what is free; the rest is for what lives beside the activations
-WARM = 100e6  # bytes in float32 up to which batches are faster on a processor (benchmarks.batched)
+WARM = 150e6  # bytes in float32 up to which batches are faster on a processor (benchmarks.batched)
 MOST = 16  # pictures in one call
 UNKNOWN = 4 * 2**30  # bytes, where a system does not say
 

@@ -46,6 +46,11 @@ def fitting(bytes_per_pixel: float, x: Tensor, multiple: int) -> int:
     return tile_size(None, *x.shape[-2:], fits)
 
 
+def together(bytes_per_pixel: float, device: torch.device, pixels: int) -> int:
+    """How many pictures of so many pixels the network takes in one call; 1 where it is not known what it takes."""
+    return Need(SLACK * bytes_per_pixel).together(device, pixels) if bytes_per_pixel else 1
+
+
 def starts(length: int, tile: int, overlap: int, multiple: int = 1) -> list[int]:
     """Where windows of `tile` begin so that they cover `length`, neighbours sharing at least `overlap`.
 

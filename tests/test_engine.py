@@ -17,7 +17,7 @@ from restore_core.memory import WARM
 from restore_core.problem import Problem
 from restore_core.samplers import SAMPLERS
 from restore_core.settings import Settings
-from restore_core.tiling import Pieces, ramp, starts, tile_size, tiled, windows
+from restore_core.tiling import SLACK, Pieces, ramp, starts, tile_size, tiled, windows
 
 
 class Counted:
@@ -208,7 +208,7 @@ def test_samples_that_walk_together_are_those_that_walk_alone():
     alone = list(restore(problem(network, cond=cond), settings(samples=5)))
     assert set(seen) == {1}
     seen.clear()
-    given = problem(network, cond=cond, bytes_per_pixel=WARM / (24 * 40 * 3))
+    given = problem(network, cond=cond, bytes_per_pixel=WARM / SLACK / (24 * 40 * 3))
     together = list(restore(given, settings(samples=5)))
     assert set(seen) == {3, 2} and len(seen) == 2 * 6
     assert [f.sample for f in together] == [0] * 7 + [1, 2] + [3] * 7 + [4]
