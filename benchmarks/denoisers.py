@@ -108,6 +108,9 @@ FORMS: Mapping[str, Form] = {
     "1 px, 16-32-64-96": Form(sizes(1, (16, 32, 64, 96), (1, 2, 2, 4))),
     "4 px, 96-160": Form(sizes(4, (96, 160), (2, 3))),
     "wider and shallower, 48-96": Form(sizes(2, (48, 96), (1, 4))),
+    "48-96, six deep blocks": Form(sizes(2, (48, 96), (1, 6))),
+    "48-96-128, few fine blocks": Form(sizes(2, (48, 96, 128), (1, 2, 3))),
+    "64-128, two deep blocks": Form(sizes(2, (64, 128), (1, 2))),
     "NAFNet's blocks, 48-96-128": Form(sizes(2, (48, 96, 128), (2, 3, 4), "simple")),
 }
 

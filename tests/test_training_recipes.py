@@ -168,11 +168,66 @@ def test_the_wrong_autoencoder_is_refused(autoencoders: dict):
 
 @pytest.mark.parametrize(
     "method, choices",
-    [("sr3", {"lpips": 1.0}), ("compact", {"width": 9}), ("irsde", {"loss": "l9"}), ("ddpm", {}), ("diffbir", {})],
-)
+    [
+        ("sr3", {"lpips": 1.0}), ("compact", {"width": 9}), ("compact", {"only": "g"}), ("dvsr", {"only": "denoiser"}),
+        ("compact", {"only": "denoiser", "lpips": 1.0}), ("irsde", {"loss": "l9"}), ("ddpm", {}), ("diffbir", {}),
+    ],
+)  # fmt: skip
 def test_choices_without_meaning_are_refused(method: str, choices: dict):
     with pytest.raises(SettingsError, match=r"(?i)choose"):
         loop.recipe_of(plan_for(method, **choices))
+
+
+def known(path: Path) -> compact_unet.CompactModel:
+    """An untrained compact model that is also in a file."""
+    torch.manual_seed(3)
+    model = compact_unet.new(2)
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, path)
+    return model
+
+
+@pytest.mark.parametrize("method", ["compact", "sr3"])
+def test_what_began_with_a_file_learns(tiny: None, pictures: dict, tmp_path: Path, method: str):
+    """The optimiser must hold the parameters that were read, not those that they replaced."""
+    plan = plan_for(method)
+    begun = loop.Run(plan, CPU)
+    state = {name: 0.5 * tensor.contiguous() for name, tensor in begun.model.state_dict().items()}
+    save_file(state, tmp_path / "known.safetensors")
+    list(loop.train(plan, pictures, tmp_path / "run", device=CPU, init=tmp_path / "known.safetensors"))
+    after = torch.load(tmp_path / "run/state.pt", weights_only=True)["model"]
+    steps = [(after[n] - state[n]).abs().max().item() for n, _ in begun.model.named_parameters()]
+    assert 0 < max(steps) < 0.05 and sum(step > 0 for step in steps) > len(steps) / 2
+
+
+@pytest.mark.parametrize("only, other", [("predictor", "denoiser"), ("denoiser", "predictor")])
+def test_one_network_learns_and_the_other_stays(tiny: None, pictures: dict, tmp_path: Path, only: str, other: str):
+    begun = known(tmp_path / "known.safetensors")
+    plan = plan_for("compact", crop=64, only=only)
+    file = tmp_path / "known.safetensors"
+    (last,) = loop.train(plan, pictures, tmp_path / "run", device=CPU, init=file, report_every=2)
+    assert set(last.losses) == {only}
+    after = torch.load(tmp_path / "run/state.pt", weights_only=True)["model"]
+    assert any(not torch.equal(t, after[n]) for n, t in begun.get_submodule(only).named_parameters(only))
+    assert all(torch.equal(t, after[n]) for n, t in begun.get_submodule(other).named_parameters(other))
+
+
+def test_a_denoiser_of_another_form_learns_beside_a_known_predictor(
+    tiny: None, pictures: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    begun = known(tmp_path / "known.safetensors")
+    monkeypatch.setattr(compact_unet, "DENOISER", dict(unshuffle=2, widths=(16,), depths=(2,)))
+    plan = plan_for("compact", crop=64, only="denoiser")
+    list(loop.train(plan, pictures, tmp_path / "run", device=CPU, init=tmp_path / "known.safetensors"))
+    delivery.export(tmp_path / "run/state.pt", tmp_path / "w.safetensors")
+    built = match.build(open_state(tmp_path / "w.safetensors"), {})
+    assert built.denoiser.head.weight.shape[0] == 16
+    assert torch.allclose(built.predictor.head.weight, begun.predictor.head.weight, atol=1e-3)  # half precision
+
+
+def test_a_denoiser_alone_needs_a_predictor(tiny: None, pictures: dict, tmp_path: Path):
+    plan = plan_for("compact", crop=64, only="denoiser")
+    with pytest.raises(SettingsError, match="--init"):
+        list(loop.train(plan, pictures, tmp_path, device=CPU))
 
 
 def test_dvsr_loss_is_the_papers(tiny: None):

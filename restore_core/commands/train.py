@@ -37,6 +37,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--autoencoder", default="", help="train in the latents of this file (resshift, irsde)")
     p.add_argument("--base", default="", help="file of Stable Diffusion 2.1, which a control branch steers (diffbir)")
     p.add_argument("--cleaner", default="", help="compact weights for the stage before (diffbir)")
+    p.add_argument("--only", default="", help="predictor or denoiser: the other stays as --init has it (compact)")
     p.add_argument("--precision", help="float32 or bfloat16; default: what the device does best")
     p.add_argument("--device")
     p.set_defaults(run=_train)
@@ -70,7 +71,7 @@ def _plan(asked: argparse.Namespace, device: Any) -> Any:
     whole = {name: options.whole(f"--{name}", getattr(asked, name)) for name in ("updates", "batch", "crop", "seed")}
     choices = loop.Choices(
         asked.loss, _number("--lpips", asked.lpips), options.whole("--width", asked.width),
-        _number("--noise", asked.noise), asked.autoencoder, asked.base, asked.cleaner,
+        _number("--noise", asked.noise), asked.autoencoder, asked.base, asked.cleaner, only=asked.only,
     )  # fmt: skip
     precision = asked.precision or devices.choose_precision(device)
     return loop.Plan(
@@ -92,6 +93,7 @@ def _number(name: str, text: object) -> float:
 def _command(asked: argparse.Namespace) -> str:
     """The command again, with the folders' names in place of their places."""
     told = {"method": asked.method, "task": asked.task, "data": asked.data.name, "out": asked.out.name}
+    told |= {"init": asked.init and asked.init.name, "only": asked.only}
     told |= {k: getattr(asked, k) for k in ("updates", "batch", "crop", "rate", "loss", "lpips", "width", "noise")}
     words = [f"--{key} {shlex.quote(str(value))}" for key, value in told.items() if value not in (0, "", None)]
     return "python -m restore_core train " + " ".join(words)

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from restore_core.checkpoints.files import open_state
-from restore_core.checkpoints.match import fill
 from restore_core.degradations import TASKS
 from restore_core.errors import SettingsError
 from restore_core.images import resize
@@ -94,20 +93,28 @@ def smallest(plan: Plan) -> int:
 
 
 class Run:
-    """Model, averaged model and optimiser of one training run; what is drawn follows from seed and update."""
+    """Model, averaged model and optimiser of one training run; what is drawn follows from seed and update.
 
-    def __init__(self, plan: Plan, device: torch.device):
+    init   a weights file to start from
+    """
+
+    def __init__(self, plan: Plan, device: torch.device, init: Path | None = None):
         self.plan, self.device, self.recipe = plan, device, recipe_of(plan)
         torch.manual_seed(plan.seed)  # initial weights
-        self.model, self.average = (
-            self.recipe.build().to(device, memory_format=torch.channels_last) for _ in range(2)
-        )
+        self.model, self.average = (self.recipe.build() for _ in range(2))
+        if init is not None:
+            self.recipe.begin(self.model, open_state(init))
         self.average.load_state_dict(self.model.state_dict())
         self.average.requires_grad_(False).eval()
+        for model in (self.model, self.average):
+            model.to(device, memory_format=torch.channels_last)
+        self.optimiser = self._optimiser()
+        self.update, self.seconds = 0, 0.0
+
+    def _optimiser(self) -> Muon:
         inner = self.recipe.kernels(self.model)
         ids = {id(p) for p in inner}
-        self.optimiser = Muon(inner, (p for p in self.model.parameters() if id(p) not in ids))
-        self.update, self.seconds = 0, 0.0
+        return Muon(inner, (p for p in self.model.parameters() if p.requires_grad and id(p) not in ids))
 
     @property
     def rate(self) -> float:
@@ -115,11 +122,6 @@ class Run:
         peak = self.plan.rate or self.recipe.rate
         cosine = 0.505 + 0.495 * math.cos(math.pi * min(1.0, self.update / self.plan.updates))
         return peak * min(1.0, (self.update + 1) / self.plan.warmup) * cosine
-
-    def begin_with(self, file: Path) -> None:
-        """Start from the weights in `file`."""
-        fill(self.model, open_state(file))
-        self.average.load_state_dict(self.model.state_dict())
 
     def losses(self, x0: Tensor, y: Tensor) -> dict[str, Tensor]:
         """The recipe's losses of one batch, with autocast where the plan has it."""
@@ -221,16 +223,19 @@ def train(
     The state is kept in out/state.pt, a log in out/log.jsonl and its curves in out/curve.svg; a kill loses at most
     SAVE_EVERY seconds. Yields a Progress every `report_every` updates.
     """
-    run = Run(plan, device)
+    state = out / "state.pt"
+    if init is None and plan.choices.only == "denoiser" and not state.exists():
+        raise SettingsError(
+            "A denoiser that learns alone needs a predictor to learn beside, and --init names none. Give a file of "
+            "compact weights there, or leave --only out."
+        )
+    run = Run(plan, device, None if state.exists() else init)
     pictures, held = split(photos)
     held = validation_crops(held)
     out.mkdir(parents=True, exist_ok=True)
-    state = out / "state.pt"
     if state.exists():
         run.load(state)
         _forget_after(out, run.update)
-    elif init is not None:
-        run.begin_with(init)
     crops = Crops(pictures, run.recipe.task, plan.batch, plan.crop, plan.seed)
     batches = crops.ahead(run.update, WORKERS if device.type == "cuda" else 0)
     losses: dict[str, list[float]] = defaultdict(list)

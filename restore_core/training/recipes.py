@@ -15,6 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from restore_core.checkpoints.match import fill
 from restore_core.degradations import Task
 from restore_core.errors import SettingsError
 from restore_core.methods.sr3 import BETA_END, BETA_START, STEPS
@@ -29,6 +30,7 @@ from restore_core.training.objectives import (
     residual_noise_loss,
 )
 
+PARTS: Mapping[str, float] = {"predictor": 0.5, "denoiser": 1.0}  # of a compact model: largest norm of a gradient
 SD_MEMORY = 0.998  # of the running deviation of x0 - g(y)
 
 
@@ -44,6 +46,7 @@ class Choices:
     base          file of the frozen network that a control branch steers
     cleaner       compact weights whose predictor is the stage before; "": none
     drop          share of the pictures whose condition is withheld (compact networks)
+    only          the one of the compact networks that learns, "predictor" or "denoiser"; "": both
     """
 
     loss: str = ""
@@ -54,6 +57,7 @@ class Choices:
     base: str = ""
     cleaner: str = ""
     drop: float = 0.1
+    only: str = ""
 
 
 class Recipe(ABC):
@@ -71,7 +75,7 @@ class Recipe(ABC):
             raise SettingsError(
                 f"'{self.key}' has no loss called '{self.loss}'. Choose one of {', '.join(self.losses)}."
             )
-        for name in ("lpips", "width", "noise", "autoencoder", "base", "cleaner"):
+        for name in ("lpips", "width", "noise", "autoencoder", "base", "cleaner", "only"):
             if getattr(choices, name) and name not in self.uses:
                 raise SettingsError(
                     f"--{name} means nothing to the method '{self.key}'. Leave it out, or choose another method."
@@ -88,6 +92,10 @@ class Recipe(ABC):
     @abstractmethod
     def restore(self, model: nn.Module, y: Tensor) -> Tensor:
         """A quick result for one picture, [-1, 1], in few calls and without chance: what validation looks at."""
+
+    def begin(self, model: nn.Module, state: Mapping[str, Tensor]) -> None:
+        """Fill `model` with what a file holds, to go on from there; KeysDiffer where it does not fit."""
+        fill(model, state)
 
     def observe(self, model: nn.Module, update: int) -> None:  # noqa: B027
         """Called after each update, for what is measured rather than learnt."""
@@ -114,16 +122,42 @@ class Compact(Recipe):
     key = "compact"
     rate = 6e-4
     losses = ("l1",)
-    uses = frozenset({"lpips"})
+    uses = frozenset({"lpips", "only"})
+
+    def __init__(self, task: Task, choices: Choices):
+        super().__init__(task, choices)
+        if choices.only not in ("", *PARTS):
+            raise SettingsError(
+                f"'{choices.only}' is none of the compact networks, so it cannot learn alone. Choose --only "
+                f"{' or '.join(PARTS)}, or leave it out."
+            )
+        if choices.only == "denoiser" and choices.lpips:
+            raise SettingsError(
+                "--lpips looks at the prediction, which stays as it is where the denoiser learns alone. Leave --lpips "
+                "or --only out."
+            )
+        self.learning = (choices.only,) if choices.only else tuple(PARTS)
 
     def build(self) -> CompactModel:
-        return compact_unet.new(4 if self.task.scale == 4 else 2, spectra=self.task.spectra)
+        model = compact_unet.new(4 if self.task.scale == 4 else 2, spectra=self.task.spectra)
+        for part in set(PARTS) - set(self.learning):
+            model.get_submodule(part).requires_grad_(False)
+        return model
+
+    def begin(self, model: CompactModel, state: Mapping[str, Tensor]) -> None:
+        """A denoiser that learns alone beside a known predictor may have another form than the file's."""
+        if self.learning == ("denoiser",):
+            state = model.state_dict() | predictor_of(state)
+        super().begin(model, state)
 
     def lose(
         self, model: CompactModel, x0: Tensor, y: Tensor, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        first, g = predictor_loss(model, x0, y)
-        found = {"predictor": first, "denoiser": denoiser_loss(model, x0, y, g, generator, self.choices.drop)}
+        with torch.set_grad_enabled("predictor" in self.learning):
+            first, g = predictor_loss(model, x0, y)
+        found = {"predictor": first} if "predictor" in self.learning else {}
+        if "denoiser" in self.learning:
+            found["denoiser"] = denoiser_loss(model, x0, y, g, generator, self.choices.drop)
         if self.choices.lpips:
             found["lpips"] = self.choices.lpips * lpips_loss(g, x0)
         self._deviation = (g.detach() - x0).square().mean().sqrt()
@@ -141,10 +175,14 @@ class Compact(Recipe):
     def kernels(self, model: CompactModel) -> list[nn.Parameter]:
         """All inside the networks; not what touches pixels, noise levels or spectra."""
         outer = ("head", "tail", "embed", "embed_spectrum")
-        return [p for name, p in model.named_parameters() if p.ndim >= 2 and name.split(".")[1] not in outer]
+        return [
+            p
+            for name, p in model.named_parameters()
+            if p.ndim >= 2 and p.requires_grad and name.split(".")[1] not in outer
+        ]
 
     def clips(self, model: CompactModel) -> tuple[tuple[nn.Module, float], ...]:
-        return ((model.predictor, 0.5), (model.denoiser, 1.0))
+        return tuple((model.get_submodule(part), PARTS[part]) for part in self.learning)
 
     def file(self, average: CompactModel) -> dict[str, Tensor]:
         exact = {"sd": average.sd.float(), "data_sd": average.data_sd.float()}
@@ -160,6 +198,7 @@ class DvSR(Compact):
 
     key = "dvsr"
     losses = ("l1", "l2")
+    uses = frozenset({"lpips"})
 
     def lose(
         self, model: CompactModel, x0: Tensor, y: Tensor, generator: torch.Generator
@@ -173,6 +212,11 @@ class DvSR(Compact):
         if self.choices.lpips:
             found["lpips"] = self.choices.lpips * lpips_loss(g, x0)
         return found
+
+
+def predictor_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a compact model's file holds beside its denoiser: the predictor and the deviations."""
+    return {name: tensor for name, tensor in state.items() if not name.startswith("denoiser.")}
 
 
 POWERS: Mapping[str, int] = {"l1": 1, "l2": 2}
