@@ -53,7 +53,7 @@ def test_cost_a_pixel(unshuffle: int):
     with FlopCounterMode(display=False) as denoiser, torch.no_grad():
         model.denoise(y, torch.tensor(1.0), torch.tensor(0.1), y, y)
     assert predictor.get_total_flops() / 128**2 < 0.5e6
-    assert denoiser.get_total_flops() / 128**2 < 0.15e6
+    assert denoiser.get_total_flops() / 128**2 < 0.2e6
     assert sum(p.numel() for p in model.parameters()) < 5e6
 
 

@@ -188,7 +188,7 @@ PREDICTORS: Mapping[int, dict[str, Any]] = {  # by unshuffle: where pixels are k
     4: dict(unshuffle=4, widths=(64,), depths=(24,)),
     2: dict(unshuffle=2, widths=(64, 96, 128), depths=(2, 2, 4)),
 }
-DENOISER: Mapping[str, Any] = dict(unshuffle=2, widths=(32, 64, 128), depths=(2, 2, 4))
+DENOISER: Mapping[str, Any] = dict(unshuffle=2, widths=(48, 96), depths=(1, 6))
 
 
 def new(unshuffle: int, *, spectra: bool = False) -> CompactModel:
