@@ -212,13 +212,14 @@ def test_one_network_learns_and_the_other_stays(tiny: None, pictures: dict, tmp_
 
 
 def test_a_denoiser_of_another_form_learns_beside_a_known_predictor(
-    tiny: None, pictures: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: None, pictures: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     begun = known(tmp_path / "known.safetensors")
     monkeypatch.setattr(compact_unet, "DENOISER", dict(unshuffle=2, widths=(16,), depths=(2,)))
     plan = plan_for("compact", crop=64, only="denoiser")
     list(loop.train(plan, pictures, tmp_path / "run", device=CPU, init=tmp_path / "known.safetensors"))
     delivery.export(tmp_path / "run/state.pt", tmp_path / "w.safetensors")
+    assert "another form" in caplog.text
     built = match.build(open_state(tmp_path / "w.safetensors"), {})
     assert built.denoiser.head.weight.shape[0] == 16
     assert torch.allclose(built.predictor.head.weight, begun.predictor.head.weight, atol=1e-3)  # half precision

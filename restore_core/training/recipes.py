@@ -7,6 +7,7 @@ Batches come as (clean x0, degraded y), both (N, 3, H, W) in [-1, 1] at the resu
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from restore_core.training.objectives import (
     residual_noise_loss,
 )
 
+log = logging.getLogger(__name__)
 PARTS: Mapping[str, float] = {"predictor": 0.5, "denoiser": 1.0}  # of a compact model: largest norm of a gradient
 SD_MEMORY = 0.998  # of the running deviation of x0 - g(y)
 
@@ -145,9 +147,11 @@ class Compact(Recipe):
         return model
 
     def begin(self, model: CompactModel, state: Mapping[str, Tensor]) -> None:
-        """A denoiser that learns alone beside a known predictor may have another form than the file's."""
-        if self.learning == ("denoiser",):
-            state = model.state_dict() | predictor_of(state)
+        """A denoiser of another form than the file's begins from chance, which the log says."""
+        own = model.state_dict()
+        if shapes_of(own, "denoiser.") != shapes_of(state, "denoiser."):
+            log.warning("The file's denoiser has another form than those that are trained now: it begins from chance.")
+            state = own | {name: tensor for name, tensor in state.items() if not name.startswith("denoiser.")}
         super().begin(model, state)
 
     def lose(
