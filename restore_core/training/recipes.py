@@ -31,7 +31,7 @@ from restore_core.training.objectives import (
     residual_noise_loss,
 )
 
-log = logging.getLogger(__name__)
+LOG = logging.getLogger("stepback")
 PARTS: Mapping[str, float] = {"predictor": 0.5, "denoiser": 1.0}  # of a compact model: largest norm of a gradient
 SD_MEMORY = 0.998  # of the running deviation of x0 - g(y)
 
@@ -150,7 +150,7 @@ class Compact(Recipe):
         """A denoiser of another form than the file's begins from chance, which the log says."""
         own = model.state_dict()
         if shapes_of(own, "denoiser.") != shapes_of(state, "denoiser."):
-            log.warning("The file's denoiser has another form than those that are trained now: it begins from chance.")
+            LOG.warning("The file's denoiser has another form than those that are trained now: it begins from chance.")
             state = own | {name: tensor for name, tensor in state.items() if not name.startswith("denoiser.")}
         super().begin(model, state)
 
@@ -218,9 +218,9 @@ class DvSR(Compact):
         return found
 
 
-def predictor_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What a compact model's file holds beside its denoiser: the predictor and the deviations."""
-    return {name: tensor for name, tensor in state.items() if not name.startswith("denoiser.")}
+def shapes_of(state: Mapping[str, Tensor], prefix: str) -> dict[str, torch.Size]:
+    """Of the tensors whose names begin so."""
+    return {name: tensor.shape for name, tensor in state.items() if name.startswith(prefix)}
 
 
 POWERS: Mapping[str, int] = {"l1": 1, "l2": 2}
