@@ -162,10 +162,9 @@ def check_bounds(frame: Frame, settings: Settings) -> None:
 
 def seconds(job: Job, library: Library) -> float:
     """How long the job will take, from a short measurement of its networks."""
-    before, each = library.rate(job.settings)
-    height, width = job.size
-    calls = SAMPLERS[job.settings.sampler].total_calls(job.settings.steps) * job.settings.samples
-    return worked_pixels(job.settings, height, width) * (before + calls * each)
+    pixels = worked_pixels(job.settings, *job.size)
+    calls = SAMPLERS[job.settings.sampler].total_calls(job.settings.steps)
+    return library.timing(job.settings).seconds(pixels, calls, job.settings.samples)
 
 
 __all__ = ["AUTOMATIC", "METHODS", "Job", "again", "check_bounds", "method_of", "plan", "run", "seconds"]

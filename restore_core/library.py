@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from pathlib import Path
 
@@ -12,13 +11,13 @@ from torch import nn
 
 from restore_core import devices
 from restore_core.checkpoints import catalogue, files, recognition
-from restore_core.engine import restore
 from restore_core.errors import SettingsError
 from restore_core.methods import EVERY, Card, Method
+from restore_core.problem import Problem
 from restore_core.settings import Settings
+from restore_core.timing import Timing, measured
 
-TINY = 128  # pixels of the result's side at which a network is timed
-SLOW = 1.0  # seconds of a first run beside which plans and tables are nothing
+SIDES = (128, 256)  # pixels of the results at which networks are timed
 
 
 def card(key: str) -> Card:
@@ -49,7 +48,7 @@ class Library:
         self.precision = devices.choose_precision(self.device)
         self.keep = keep
         self._networks: OrderedDict[str, tuple[tuple[Path, int, int], nn.Module]] = OrderedDict()
-        self._rates: dict[tuple[str, str, str], tuple[float, float]] = {}
+        self._timings: dict[tuple[str, str, str], Timing] = {}
         self._lock = threading.RLock()
 
     def method(self, key: str, variant: str) -> Method:
@@ -83,44 +82,33 @@ class Library:
         """Whether all weights of the variant are on this machine."""
         return not self.missing(key, variant)
 
-    def rate(self, settings: Settings) -> tuple[float, float]:
-        """(seconds per pixel once a run, seconds per pixel and network call), measured once on a small picture."""
+    def timing(self, settings: Settings) -> Timing:
+        """How long runs of this kind take, measured once on small pictures."""
         known = _kind(settings)
         with self._lock:
-            if known not in self._rates:
-                self._rates[known] = self._measured(settings)
-            return self._rates[known]
+            if known not in self._timings:
+                self._timings[known] = self._measured(settings)
+            return self._timings[known]
 
     def is_measured(self, settings: Settings) -> bool:
-        """Whether rate() answers at once, without the device."""
-        return _kind(settings) in self._rates
+        """Whether timing() answers at once, without the device."""
+        return _kind(settings) in self._timings
 
-    def _measured(self, settings: Settings) -> tuple[float, float]:
+    def _measured(self, settings: Settings) -> Timing:
         method = self.method(settings.method, settings.variant)
-        scale, fixed = method.variant.scale, method.variant.fixed
-        side = max(16, TINY // scale)
-        image = torch.full((1, method.variant.channels, side, side), 0.5, device=self.device)
-        for steps in (1, 2):  # the first run makes plans and tables, and does not count where these may weigh
+        variant = method.variant
+
+        def rehearse(side: int, steps: int) -> tuple[Problem, Settings]:
+            height = max(16, side // variant.scale)
+            image = torch.full((1, variant.channels, height, height), 0.5, device=self.device)
             small = card(settings.method).settings(
-                settings.variant, samples=1, precision=settings.precision, steps=None if "steps" in fixed else steps
+                variant.key, samples=1, precision=settings.precision, steps=None if "steps" in variant.fixed else steps
             )
-            found = _time(method, image, small)
-            if sum(found) > SLOW:
-                break
-        pixels = (side * scale) ** 2
-        return found[0] / pixels, found[1] / pixels
+            return method.rehearse(image, small), small
+
+        return measured(rehearse, SIDES)
 
 
 def _kind(settings: Settings) -> tuple[str, str, str]:
-    """What runs of one rate have in common."""
+    """What runs of one timing have in common."""
     return settings.method, settings.variant, settings.precision
-
-
-def _time(method: Method, image: torch.Tensor, settings: Settings) -> tuple[float, float]:
-    """(seconds before the first and after the last network call, seconds a call) of one run."""
-    began = time.perf_counter()
-    problem = method.rehearse(image, settings)
-    frames = list(restore(problem, settings))
-    ended = time.perf_counter()
-    sampled = frames[-2].seconds
-    return ended - began - sampled, sampled / max(1, frames[-2].calls)

@@ -20,7 +20,7 @@ ROWS: dict[str, int] = {
     "refusals": 0,
     "memory": 0.5, "decoding": 0.5, "settings": 1, "images": 1, "checkpoints": 1,
     "samplers": 2, "grids": 2, "problem": 2, "tiling": 2, "guidance": 2, "operators": 2, "degradations": 2,
-    "metrics": 2, "export": 2, "methods": 3, "engine": 3, "diagnosis": 3, "invention": 3.5,
+    "metrics": 2, "export": 2, "methods": 3, "engine": 3, "diagnosis": 3, "invention": 3.5, "timing": 3.5,
     "library": 4, "moments": 4, "training": 4, "tradeoff": 4,
     "job": 4.5, "evaluation": 4.5, "teaching": 4.5, "batch": 4.6, "comparison": 4.7, "cluster": 4.7,
     "commands": 5, "ui": 5, "cli": 5.5, "__main__": 6,

@@ -21,6 +21,7 @@ from restore_core import export, images, job
 from restore_core.engine import finish
 from restore_core.errors import SettingsError
 from restore_core.library import Library
+from restore_core.timing import Line, Timing
 from restore_core.ui import batch as batch_tab
 from restore_core.ui.asking import Ask
 from restore_core.ui.batch.batch import Batch
@@ -344,7 +345,7 @@ def test_before_and_after_of_one_photo(tab, uploads: Path):
 
 
 def test_the_time_is_told_before_the_start_and_follows_the_settings(tab, uploads: Path, monkeypatch):
-    monkeypatch.setattr(tab.desk.library, "rate", lambda settings: (1e-5, 1e-5))
+    monkeypatch.setattr(tab.desk.library, "timing", lambda settings: Timing(Line(0.0, 1e-5), Line(0.0, 1e-5)))
     id = drop(tab, uploads, "a.png", "b.jpg")
     seen(tab, id)
     cost = lambda: sum(e.cost or 0 for e in tab.listing.batches.of(id).entries)  # noqa: E731

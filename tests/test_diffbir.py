@@ -15,7 +15,7 @@ from benchmarks import fit_preview
 from benchmarks.diffbir import PARTS, peaks
 from benchmarks.diffbir_models import FULL, TINY, Networks, build
 from benchmarks.peak import peak_bytes
-from restore_core import library, tiling
+from restore_core import library, tiling, timing
 from restore_core.checkpoints import catalogue, files
 from restore_core.engine import Noise, finish, restore, times_of
 from restore_core.errors import CheckpointError, ImageError, NotDownloaded, SettingsError
@@ -241,8 +241,8 @@ def test_guidance_in_both_spaces_draws_to_the_first_stage(networks):
 def test_an_estimate_is_made_of_small_pictures_and_few_calls(networks, monkeypatch, key):
     """512 x 512 pixels, which a run takes at least, are minutes on a processor at the published sizes."""
     monkeypatch.setattr(cleaning, "SHORT_SIDE", 512)
-    for slow, steps in ((0.0, 1), (1e9, 1 + 2)):
-        monkeypatch.setattr(library, "SLOW", slow)
+    for slow, sides in ((0.0, [16]), (1e9, [16] * 3 + [32] * 3)):
+        monkeypatch.setattr(timing, "SLOW", slow)
         ours = method(networks, key)
         unet, cleaner = Watched(networks.base.unet), Watched(ours.modules["cleaner"])
         for name in ("scale", "window"):
@@ -252,10 +252,10 @@ def test_an_estimate_is_made_of_small_pictures_and_few_calls(networks, monkeypat
         ours.modules = {**ours.modules, "network": watched, "cleaner": cleaner}
         shelf = Library("cpu")
         monkeypatch.setattr(shelf, "method", lambda *_, ours=ours: ours)
-        before, each = shelf.rate(CARD.settings(key, precision="float32"))
-        assert before > 0 and each > 0
-        assert [tuple(args[0].shape[-2:]) for args in unet.calls] == [(16, 16)] * steps
-        assert max(args[0].shape[-1] for args in cleaner.calls) <= 128
+        found = shelf.timing(CARD.settings(key, precision="float32"))
+        assert found.before(1e6) > 0 and found.call(1e6) > 0
+        assert [tuple(args[0].shape[-2:]) for args in unet.calls] == [(side, side) for side in sides]
+        assert max(args[0].shape[-1] for args in cleaner.calls) <= 8 * max(sides)
 
 
 def test_a_small_photo_takes_as_long_as_the_512_pixels_that_it_is_grown_to():

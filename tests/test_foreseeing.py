@@ -8,6 +8,7 @@ import gradio as gr
 import pytest
 
 from restore_core.library import Library
+from restore_core.timing import Line, Timing
 from restore_core.ui.asking import Ask
 from restore_core.ui.desk import Desk
 from restore_core.ui.foreseeing import LATER, Foresight, foreseen
@@ -31,6 +32,11 @@ def never() -> bool:
     return False
 
 
+def steady(each: float) -> Timing:
+    """So many seconds a pixel and call, and nothing else."""
+    return Timing(Line(0.0, 0.0), Line(0.0, each))
+
+
 def test_while_the_device_is_busy_calls_are_told_and_nothing_is_measured(desk: Desk, monkeypatch):
     monkeypatch.setattr(desk.library, "_measured", lambda settings: pytest.fail("measured beside a run"))
     with desk.turns.turn(never):
@@ -39,7 +45,7 @@ def test_while_the_device_is_busy_calls_are_told_and_nothing_is_measured(desk: D
 
 
 def test_what_was_measured_before_is_told_while_the_device_is_busy(desk: Desk, monkeypatch):
-    monkeypatch.setattr(desk.library, "_measured", lambda settings: (0.0, 1e-3))
+    monkeypatch.setattr(desk.library, "_measured", lambda settings: steady(1e-3))
     free = foreseen(ASK, ABOUT, desk)
     with desk.turns.turn(never):
         busy = foreseen(ASK, ABOUT, desk)
@@ -70,7 +76,7 @@ def test_equal_numbers_are_told_once_and_what_is_no_faster_is_not_called_so(desk
 
 def test_the_estimate_tells_no_second_time_that_is_the_first(desk: Desk, monkeypatch):
     monkeypatch.setattr(desk.library, "missing", lambda method, variant: ())
-    monkeypatch.setattr(desk.library, "_measured", lambda settings: (0.0, 1e-6))
+    monkeypatch.setattr(desk.library, "_measured", lambda settings: steady(1e-6))
     told = [
         foreseen(Ask(task="blind", method="diffbir", variant="v2-1-photo", preset=preset), ABOUT, desk).html
         for preset in (2, 3)

@@ -20,6 +20,7 @@ from restore_core.errors import Cancelled, SettingsError
 from restore_core.images import Photo, load, resize
 from restore_core.library import Library, card
 from restore_core.metrics import METRICS, lpips, psnr
+from restore_core.timing import Line, Timing
 from restore_core.tradeoff import (
     AXES,
     PAPER_STEPS,
@@ -403,8 +404,8 @@ def test_means_are_over_pictures_that_all_have():
 
 def test_an_estimate_counts_shared_runs_once(tmp_path, subject: Subject):
     plan = requests(Sweep("deblur", {"samples": (1, 2, 4)}, changes={"steps": 5}))
-    rate = lambda settings: (1.0, 0.5)  # noqa: E731  seconds per pixel
-    cost = estimate(plan, subject, Journal(tmp_path, subject), rate)
+    timing = Timing(Line(0.0, 1.0), Line(0.0, 0.5))
+    cost = estimate(plan, subject, Journal(tmp_path, subject), lambda settings: timing)
     assert cost.points == cost.of == 3 and cost.seconds == pytest.approx(80 * 80 * (1 + 20 * 0.5), rel=1e-4)
     assert (cost + cost).points == 6
 

@@ -203,7 +203,7 @@ def _agree(
 ) -> None:
     """Tell the estimate; ask before a long sweep, where somebody is there to answer."""
     costs = [
-        estimate(plan, subject, journal, library.rate)
+        estimate(plan, subject, journal, library.timing)
         for subject, journal in zip(subjects, journals, strict=True)
     ]
     whole = sum(costs[1:], costs[0])

@@ -20,6 +20,7 @@ from restore_core.methods import Method
 from restore_core.metrics import PathLength
 from restore_core.problem import Problem
 from restore_core.settings import Settings
+from restore_core.timing import Timing
 from restore_core.tradeoff.journal import Journal, Point
 from restore_core.tradeoff.measures import Measures
 from restore_core.tradeoff.subject import Subject
@@ -30,9 +31,7 @@ MANY_POINTS = 200
 LONG = 1800.0  # seconds; above either of the two a person is asked first
 
 Methods = Callable[[str, str], Method]  # (method, variant) -> loaded, as Library.method
-Rate = Callable[
-    [Settings], tuple[float, float]
-]  # seconds per pixel before sampling and per call, as Library.rate
+Timings = Callable[[Settings], Timing]  # as Library.timing
 Watch = Callable[[Settings, Frame], None]
 
 
@@ -158,17 +157,19 @@ class Estimate:
         return f"{self.of:,} points{known}: {_duration(self.seconds)}."
 
 
-def estimate(requests: Sequence[Request], subject: Subject, journal: Journal | None, rate: Rate) -> Estimate:
-    """How many points are missing and how long they will take, by each method's measured rate."""
+def estimate(requests: Sequence[Request], subject: Subject, journal: Journal | None, timings: Timings) -> Estimate:
+    """How many points are missing and how long they will take, by each method's measured timing."""
     groups = missing(requests, journal) if journal is not None else _all_groups(requests)
     height, width = subject.degraded.shape[-2:] if subject.clean is None else subject.clean.shape[-2:]
     pixels, total, before = height * width, 0.0, {}
     for group in groups:
-        posing, each = rate(group[0])
-        before[group[0].method, group[0].variant] = posing
-        total += each * max(calls_of(settings) for settings in group) + MEASURING * len(group)
+        longest = max(group, key=calls_of)
+        timing = timings(longest)
+        before[longest.method, longest.variant] = timing.before(pixels)
+        total += timing.sampling(pixels, calls_of(longest) // longest.samples, longest.samples)
+        total += MEASURING * pixels * len(group)
     points = sum(map(len, groups))
-    return Estimate(points, len(requests), pixels * (total + sum(before.values())))
+    return Estimate(points, len(requests), total + sum(before.values()))
 
 
 def _all_groups(requests: Sequence[Request]) -> list[list[Settings]]:

@@ -190,11 +190,11 @@ def seconds(ask: Ask, size: tuple[int, int], library: Library) -> tuple[float, i
     settings = ask.settings(library.precision)
     scale = card(settings.method).variant(settings.variant).scale
     height, width = size[0] * scale, size[1] * scale
-    before, each = library.rate(settings)
     latent = not {"autoencoder", "control"}.isdisjoint(ask.weights.weights)  # whose tiles are not the picture's pixels
     tile = 0 if latent else tile_size(settings.tile, height, width)
     pieces = sum(1 for _ in windows(height, width, tile, settings.overlap, 32)) if tile else 1
-    return worked_pixels(settings, height, width) * (before + calls(settings) * each), pieces
+    pixels, once = worked_pixels(settings, height, width), calls(settings) // settings.samples
+    return library.timing(settings).seconds(pixels, once, settings.samples), pieces
 
 
 def duration(seconds: float) -> str:

@@ -163,7 +163,7 @@ def foreseen(desk: Desk, ask: Ask) -> Estimate:
     """What a sweep will cost."""
     found = board(desk, ask)
     plan = ask.plan(desk.library.precision)
-    return estimate(plan, found.subject, found.journal, desk.library.rate)
+    return estimate(plan, found.subject, found.journal, desk.library.timing)
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,7 @@ def sweeping(desk: Desk, session: str, ask: Ask, *, agreed: bool = False) -> Ite
         yield Message("Looking at your photo", 0.0)
         found = board(desk, ask)
         plan = ask.plan(desk.library.precision)
-        cost = estimate(plan, found.subject, found.journal, desk.library.rate)
+        cost = estimate(plan, found.subject, found.journal, desk.library.timing)
         if cost.large and not agreed:
             text = f"{cost.sentence} That is long: tick the box to begin all the same, or name fewer values."
             yield Message("Not begun", 0.0, found, text, failed=True)
