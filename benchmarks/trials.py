@@ -83,6 +83,9 @@ TRIALS: Mapping[str, Mapping[str, Trial]] = {
         "plain-64x24, Muon, decay 0.3": Trial(low(64, 24), muon=3.3, decay=0.3),
         "plain-64x24, Muon, decay 1": Trial(low(64, 24), muon=3.3, decay=1.0),
         "plain-64x24, Muon, decay 3": Trial(low(64, 24), muon=3.3, decay=3.0),
+        "plain-64x24, Muon, LPIPS": Trial(low(64, 24), "lpips", muon=3.3, decay=1.0),
+        "simple-128x16, Muon": Trial(low(128, 16, "simple"), muon=3.3, decay=1.0),
+        "transformer-96x17, Muon": Trial(low(96, 17, "transformer"), muon=3.3, decay=1.0),
     },
     "blind": {
         "unet-64-96-128": Trial(deep((64, 96, 128), (2, 2, 4))),
