@@ -40,6 +40,7 @@ PIXELS = """() => Array.from(document.querySelector("#learn-forward .term.x canv
   .getImageData(0, 0, 128, 128).data)"""
 SILENT = """[...document.querySelectorAll("[id^=learn-] img")]
   .filter((img) => img.offsetParent && !img.hasAttribute("alt")).length"""
+RINGED = "document.querySelector('#learn-choice label:has(:checked)').title"
 CHAPTERS = {
     "1 Forward": "#learn-forward .learn-choice label",
     "2 Going back": "#learn-back .film-strip button",
@@ -250,6 +251,14 @@ def test_another_picture_and_another_damage_reach_the_open_chapter(lesson: Lesso
     )
     lesson.changes(lambda: lesson.upload(CAT), "#learn-levels .clean", "src")
     assert "Your photo" in lesson.say("#learn-message", "Your photo")
+    assert page.evaluate(RINGED) == "Your photo"
+    for name in ("Cup", "Your photo", "Cat"):
+        lesson.changes(
+            lambda name=name: page.click(f"#learn-choice label[title='{name}']"), "#learn-levels .clean", "src"
+        )
+        assert page.evaluate(RINGED) == name
+    lesson.changes(lambda: lesson.upload(CAT), "#learn-levels .clean", "src")
+    page.wait_for_function(f"({RINGED}) === 'Your photo'")
     lesson.upload({"name": "letter.png", "mimeType": "image/png", "buffer": b"Dear Sir or Madam"})
     lesson.say("#learn-message", "letter.png")
     lesson.faults[:] = [f for f in lesson.faults if "letter.png" not in f]

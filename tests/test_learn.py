@@ -54,10 +54,13 @@ def is_sendable(value: dict[str, Any]) -> bool:
 def test_a_photo_that_is_sent_is_chosen_and_may_be_sent_again(stage: Stage):
     with gr.Blocks():
         picked = choice.fill(stage)
-    source, scene, told = picked.receive(str(EXAMPLES / "cat.jpg"), "deblur")
+    source, scene, told, shown, own = picked.receive(str(EXAMPLES / "cat.jpg"), "deblur")
     assert source.endswith("cat.jpg") and stage.scene(scene).task == "deblur" and "Your photo" in told
-    assert picked.pick("deblur", gr.EventData(None, {"key": "cat"}))[-1] is None  # so that the same path is news
-    assert picked.receive(None, "deblur") == [gr.skip()] * 3
+    assert shown["scene"] == choice.OWN and [key for key, *_ in shown["pictures"]] == [*EXAMPLE_LABELS, choice.OWN]
+    pick = lambda key: picked.pick("deblur", own, gr.EventData(None, {"key": key}))  # noqa: E731
+    assert pick("coffee")[0] == "coffee" and pick("coffee")[-1] is None  # so that the same path is news
+    assert pick(choice.OWN)[:2] == [source, scene]
+    assert picked.receive(None, "deblur") == [gr.skip()] * 5
 
 
 # --- 1 ---------------------------------------------------------------------------------------------------------
@@ -220,9 +223,10 @@ def test_a_picture_that_is_no_longer_here_gets_a_sentence(stage: Stage):
 def test_a_bad_file_changes_nothing_but_the_message(stage: Stage, tmp_path: Path):
     letter = tmp_path / "letter.png"
     letter.write_text("Dear Sir or Madam")
-    bar = choice.Choice(stage, None, None, None, None, None, None)
+    bar = choice.Choice(stage, None, None, None, None, None, None, None)
     source, scene, said = bar.choose(str(letter), "sr4")
     assert source == scene == gr.skip() and "letter.png" in said
+    assert bar.bring(str(letter), "sr4")[3:] == [gr.skip(), gr.skip(), None]  # nor does the ring move
     Image.new("RGB", (3, 200), (200, 30, 30)).save(tmp_path / "strip.png")
     source, scene, said = bar.choose(str(tmp_path / "strip.png"), "denoise")
     assert stage.scene(scene).clean.shape == (1, 3, 128, 128) and "Your photo" in said

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import gradio as gr
+from torch import Tensor
 
 from restore_core import images
 from restore_core.ui import widgets
 from restore_core.ui.desk import sentence
 from restore_core.ui.learn import pictures
 from restore_core.ui.learn.component import figure
-from restore_core.ui.learn.stage import EXAMPLE_LABELS, EXAMPLES, TASK, Stage
+from restore_core.ui.learn.stage import EXAMPLE_LABELS, EXAMPLES, TASK, Stage, Value
 
+OWN = "own"  # the key of a photo of one's own among the pictures
 DAMAGES = [("Four times smaller", "sr4"), ("Blurred", "deblur"), ("Noisy", "denoise")]
 INTRO = (
     '<div class="learn-intro"><p>How a picture goes to noise and comes back: five short parts, each with something to '
@@ -25,15 +29,16 @@ QUICK = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 @dataclass(frozen=True)
 class Choice:
     """The picture bar. `source`: an example's name or a file's path; `scene`: the key of what was made of it;
-    `sent`: the path of a photo that another tab sends."""
+    `sent`: the path of a photo that another tab sends; `own`: that of the visitor's photo, beside the examples."""
 
     stage: Stage
-    examples: gr.HTML
+    pictures: gr.HTML
     upload: gr.UploadButton
     damage: gr.Radio
     source: gr.State
     scene: gr.State
     sent: gr.State
+    own: gr.State
 
     def choose(self, source: str | None, damage: str) -> list[Any]:
         """Another picture or damage: [source, scene, message]. A bad file changes nothing but the message."""
@@ -46,40 +51,60 @@ class Choice:
         )
         return [source, made.key, widgets.text(told)]
 
-    def pick(self, damage: str, event: gr.EventData) -> list[Any]:
-        """One of the examples."""
+    def pick(self, damage: str, own: str | None, event: gr.EventData) -> list[Any]:
+        """One of the pictures of the bar."""
         name = str(event._data.get("key"))
-        return [*self.choose(name if name in EXAMPLE_LABELS else None, damage), None]
+        source = own if name == OWN else name if name in EXAMPLE_LABELS else None
+        return [*self.choose(source, damage), None]
 
     def bring(self, path: str | None, damage: str) -> list[Any]:
         """A photo was uploaded: what was sent before may be sent again."""
-        return [*self.choose(path, damage), None]
+        return [*self._take(path, damage), None]
 
     def receive(self, path: str | None, damage: str) -> list[Any]:
         """Another tab's photo."""
-        return self.choose(path, damage) if path else [gr.skip()] * 3
+        return self._take(path, damage) if path else [gr.skip()] * 5
+
+    def _take(self, path: str | None, damage: str) -> list[Any]:
+        """choose(), and the bar with this photo marked in it."""
+        source, scene, told = self.choose(path, damage)
+        if source != path:
+            return [source, scene, told, gr.skip(), gr.skip()]
+        return [source, scene, told, bar(OWN, self.stage.scene(scene).clean), path]
 
     def wire(self, message: gr.HTML) -> list[Any]:
         """Which event calls which handler; the events after which the scene is another."""
         outputs = [self.source, self.scene, message]
+        taken = [*outputs, self.pictures, self.own]
         return [
-            self.examples.select(self.pick, self.damage, [*outputs, self.sent], **QUICK),
+            self.pictures.select(self.pick, [self.damage, self.own], [*outputs, self.sent], **QUICK),
             self.damage.input(self.choose, [self.source, self.damage], outputs, **QUICK),
-            self.sent.change(self.receive, [self.sent, self.damage], outputs, **QUICK),
-            self.upload.upload(self.bring, [self.upload, self.damage], [*outputs, self.sent], **QUICK),
+            self.sent.change(self.receive, [self.sent, self.damage], taken, **QUICK),
+            self.upload.upload(self.bring, [self.upload, self.damage], [*taken, self.sent], **QUICK),
         ]
+
+
+@cache
+def _examples() -> tuple[tuple[str, str, str], ...]:
+    return tuple(
+        (key, label, pictures.photo(images.shrink_to(images.load(EXAMPLES / f"{key}.jpg").rgb, 96)))
+        for key, label in EXAMPLE_LABELS.items()
+    )
+
+
+def bar(chosen: str, own: Tensor | None = None) -> Value:
+    """The pictures to choose from: the examples, then the visitor's own (1, 3, H, W); `chosen` has the ring."""
+    listed = [*_examples(), *([] if own is None else [(OWN, "Your photo", pictures.photo(own))])]
+    return {"scene": chosen, "pictures": [list(one) for one in listed], "made": secrets.token_hex(4)}
 
 
 def fill(stage: Stage) -> Choice:
     """Lay the bar out."""
-    listed = [
-        [key, label, pictures.photo(images.shrink_to(images.load(EXAMPLES / f"{key}.jpg").rgb, 96))]
-        for key, label in EXAMPLE_LABELS.items()
-    ]
+    first = next(iter(EXAMPLE_LABELS))
     gr.HTML(INTRO, apply_default_css=False)
     with gr.Row(elem_id="learn-bar", equal_height=True):
-        examples = figure("choice")
-        examples.value = {"scene": listed[0][0], "examples": listed}
+        shown = figure("choice")
+        shown.value = bar(first)
         upload = gr.UploadButton(
             "Your own photo", file_types=None, elem_id="learn-upload", size="sm", scale=0, min_width=150
         )
@@ -91,4 +116,4 @@ def fill(stage: Stage) -> Choice:
             elem_classes=["learn-radio"],
             scale=1,
         )
-    return Choice(stage, examples, upload, damage, gr.State(listed[0][0]), gr.State(""), gr.State())
+    return Choice(stage, shown, upload, damage, gr.State(first), gr.State(""), gr.State(), gr.State())
