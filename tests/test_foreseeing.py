@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
 
 from restore_core.library import Library
 from restore_core.timing import Line, Timing
+from restore_core.ui import restore, restoring
 from restore_core.ui.asking import Ask
 from restore_core.ui.desk import Desk
 from restore_core.ui.foreseeing import LATER, Foresight, foreseen
+from restore_core.ui.newest import PAGES, Newest
 from restore_core.ui.sessions import SessionStore
 from restore_core.ui.weighing import get_button, name_of, picker
 
@@ -83,3 +88,36 @@ def test_the_estimate_tells_no_second_time_that_is_the_first(desk: Desk, monkeyp
     ]
     assert "As published" not in told[0] and "10 network calls" in told[0]
     assert "As published: about" in told[1] and "25 network calls" in told[1]
+
+
+def test_an_answer_that_comes_late_does_not_stand_in_the_place_of_a_newer_one(desk: Desk, monkeypatch):
+    with gr.Blocks():
+        tab = restore.fill(desk)
+    first, second = [object(), *[None] * 4, ABOUT], [object(), *[None] * 4, ABOUT]
+    begun, measured = threading.Event(), threading.Event()
+
+    def slowly(ask: list[object], about: object, desk: Desk) -> Foresight:
+        if ask is first:
+            begun.set()
+            assert measured.wait(10)
+        return Foresight("old" if ask is first else "new", pending=ask is first)
+
+    monkeypatch.setattr(restore.Tab, "ask", lambda self, *read: first if read[0] is first[0] else second)
+    monkeypatch.setattr(restoring, "foreseen", slowly)
+    mine, other = SimpleNamespace(session_hash="mine"), SimpleNamespace(session_hash="other")
+    with ThreadPoolExecutor() as pool:
+        late = pool.submit(tab.foresee, mine, *first)
+        assert begun.wait(10)
+        assert tab.foresee(mine, *second)[tab.estimate] == "new"
+        assert tab.foresee(other, *second)[tab.estimate] == "new"
+        measured.set()
+        assert list(late.result(10).values()) == [gr.skip(), gr.skip()]
+    assert tab.foresee(mine, *first)[tab.estimate] == "old"  # asked anew, it is the newest
+
+
+def test_pages_that_are_silent_are_forgotten_and_their_answers_still_stand():
+    newest = Newest()
+    stands = newest.ask("first")
+    for page in range(PAGES):
+        newest.ask(str(page))
+    assert stands() and len(newest._asked) == PAGES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.downloads import Downloads
 from restore_core.ui.foreseeing import foreseen
 from restore_core.ui.links import Send
+from restore_core.ui.newest import Newest
 from restore_core.ui.running import Message, restoration
 from restore_core.ui.turns import AT_ONCE
 from restore_core.ui.weighing import Picker
@@ -64,6 +65,7 @@ class Tab:
     png: gr.DownloadButton
     jpeg: gr.DownloadButton
     more: Downloads
+    newest: Newest = field(default_factory=Newest)
 
     @property
     def asked(self) -> list[Any]:
@@ -149,9 +151,9 @@ class Tab:
             self.preset: gr.update(interactive=not ask.as_published),
         }  # fmt: skip
 
-    def enter(self, *read: Any) -> Updates:
+    def enter(self, request: gr.Request, *read: Any) -> Updates:
         """The tab is looked at again."""
-        return self.weights.refreshed(self.ask(*read), self.desk.library) | self.foresee(*read)
+        return self.weights.refreshed(self.ask(*read), self.desk.library) | self.foresee(request, *read)
 
     def adjust(self, *read: Any, sampler_moved: bool = False) -> Updates:
         """An expert control was moved by hand."""
@@ -170,9 +172,12 @@ class Tab:
             updates |= zip(self.expert.values(), widgets.adjusted(ask, values), strict=True)
         return updates
 
-    def foresee(self, *read: Any) -> Updates:
+    def foresee(self, request: gr.Request, *read: Any) -> Updates:
         """How long it will take, next to the button before it is pressed; or what is missing."""
+        stands = self.newest.ask(request.session_hash or "")
         found = foreseen(self.ask(*read), read[5], self.desk)
+        if not stands():
+            return {self.estimate: gr.skip(), self.later: gr.skip()}
         return {self.estimate: found.html, self.later: gr.Timer(active=found.pending)}
 
     def restore(
