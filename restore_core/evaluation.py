@@ -140,9 +140,10 @@ def _method(
     if own is None:
         variant = card(key).variant(weights) if weights else card(key).variant_for(task.key)
         return library.method(key, variant.key), variant.key
-    shape = next((v for v in card(key).variants if is_compact(v)), None)
-    if shape is None:
+    compact = [v for v in card(key).variants if is_compact(v)]
+    if not compact:
         raise SettingsError(f"'{key}' is not driven by compact weights. Leave out --weights, or choose another method.")
+    shape = next((v for v in compact if v.task == task.key), compact[0])  # whose defaults and options are the task's
     variant = replace(shape, task=task.key, scale=task.scale)
     return METHODS[key](variant, {"network": own.to(library.device)}), shape.key
 

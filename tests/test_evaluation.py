@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from restore_core.checkpoints import catalogue, files
 from restore_core.cli import main
 from restore_core.degradations import TASKS
 from restore_core.errors import SettingsError
@@ -73,12 +74,26 @@ def test_own_weights_drive_every_method(folder: Path, weights: Path):
     methods = methods_for("rain", own)
     assert {"dvsr", "sr3", "resshift", "irsde"} <= set(methods)
     *_, scores = evaluate(
-        folder, "rain", methods, library, mean_of=2, limit=1, changes={"steps": 2}, own=own
+        folder, "rain", methods, library, mean_of=2, limit=1, changes={"steps": 2, "samples": 1}, own=own
     )
     rows = {s.what: s for s in scores}
     assert set(rows) == {"input", "predictor", *methods, *(f"{m}, mean of 2" for m in methods)}
     assert rows["predictor"].psnr == pytest.approx(rows["input"].psnr, abs=1e-3)  # it is the identity
     assert rows["sr3, mean of 2"].calls == 2 * rows["sr3"].calls > 0
+
+
+@pytest.mark.parametrize("task", ["rain", "old"])
+def test_own_weights_run_as_the_task_s_own(folder: Path, task: str):
+    """The shipped file, given as one's own, makes the same table: the task's steps, samples and levels drawn apart."""
+    file, library = catalogue.record(f"compact/{task}"), Library("cpu")
+    tables = [
+        list(evaluate(folder, task, ("dvsr",), library, mean_of=0, limit=1, own=own))[-1]
+        for own in (None, own_weights(files.locate(file)))
+    ]
+    shipped, own = ({s.what: s for s in table} for table in tables)
+    assert {what: (s.psnr, s.lpips, s.calls) for what, s in own.items()} == {
+        what: (s.psnr, s.lpips, s.calls) for what, s in shipped.items()
+    }
 
 
 def test_the_command_makes_a_table_a_folder(folder: Path, weights: Path, tmp_path: Path, capsys):
