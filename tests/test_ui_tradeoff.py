@@ -21,8 +21,9 @@ from restore_core.ui import sweeping as ui_sweeping
 from restore_core.ui.desk import Desk
 from restore_core.ui.map import map_value, picked_id
 from restore_core.ui.picked import opened
+from restore_core.ui.planning import Ask, board, foreseen, forget, parsed
 from restore_core.ui.sessions import SessionStore
-from restore_core.ui.sweeping import Ask, board, foreseen, parsed, sweeping
+from restore_core.ui.sweeping import sweeping
 from restore_core.ui.tradeoff import task_between
 
 PLANE = Plane(METRICS["psnr"], METRICS["lpips"], "note")
@@ -69,7 +70,7 @@ def test_points_come_one_by_one_and_are_there_the_next_time(desk: Desk, ask: Ask
     assert foreseen(desk, ask).sentence == "All 3 points are measured already."
     again = list(sweeping(desk, "other session", ask))
     assert again[-1].caption == "Finished · 3 points" and len(board(desk, ask).points) == 3
-    ui_sweeping.forget(desk, ask)
+    forget(desk, ask)
     assert board(desk, ask).points == ()
 
 

@@ -17,7 +17,7 @@ from restore_core.tradeoff import Point, frontier
 from restore_core.tradeoff.report import columns, told
 from restore_core.tradeoff.sweep import flattened
 from restore_core.ui.map import said
-from restore_core.ui.sweeping import Board
+from restore_core.ui.planning import Board
 
 LARGEST = 768  # px of the long side; the file is downloaded whole
 QUALITY = 92

@@ -8,162 +8,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from restore_core import images
 from restore_core.engine import Frame
-from restore_core.errors import Cancelled, SettingsError
-from restore_core.images import Photo
+from restore_core.errors import Cancelled
 from restore_core.library import card
 from restore_core.settings import Settings
-from restore_core.tradeoff import (
-    AXES,
-    Estimate,
-    Journal,
-    Plane,
-    Point,
-    Request,
-    Shelf,
-    Subject,
-    Sweep,
-    damaged,
-    estimate,
-    given,
-    plane_of,
-    requests,
-    run,
-)
-from restore_core.tradeoff.journal import default_root
+from restore_core.tradeoff import Request, estimate, run
 from restore_core.tradeoff.running import missing
 from restore_core.tradeoff.sweep import calls_of
-from restore_core.ui.asking import duration, need_photo
+from restore_core.ui.asking import duration
 from restore_core.ui.desk import Desk, sentence
+from restore_core.ui.planning import Ask, Board, board
 from restore_core.ui.running import waits
 from restore_core.ui.turns import Turn
 
 PERIOD = 0.5  # seconds between two lines about progress
-CLEAN, DAMAGED, BOTH = "clean", "damaged", "both"  # what somebody has
-
-
-@dataclass(frozen=True)
-class Ask:
-    """What the tab asks for.
-
-    have     "clean": the photo is damaged here; "damaged": as it is; "both": the clean picture comes with it
-    over     keys of AXES; values: their values as text, empty for the usual ones
-    side     pixels of the result's middle that are measured, 0 for all
-    """
-
-    photo: str | None = None
-    clean: str | None = None
-    have: str = CLEAN
-    task: str = "deblur"
-    method: str = "dvsr"
-    over: tuple[str, ...] = ("steps", "eta")
-    values: Mapping[str, str] = field(default_factory=dict)
-    positions: bool = True
-    side: int = 256
-    seed: int = 1
-
-    @property
-    def scale(self) -> int:
-        """How much larger results are than the photo."""
-        chosen = card(self.method)
-        return chosen.variant_for(self.task).scale
-
-    def plan(self, precision: str) -> tuple[Request, ...]:
-        """The points asked for."""
-        changes = {"seed": self.seed, "precision": precision}
-        axes = {key: parsed(key, self.values.get(key, "")) for key in AXES if key in self.over}
-        if not axes and not self.positions:
-            raise SettingsError(
-                "Nothing is chosen to sweep. Tick at least one setting, or the five positions."
-            )
-        if not axes:
-            axes = {"preset": tuple(AXES["preset"].values)}
-        return requests(Sweep(self.task, axes, self.method, positions=self.positions, changes=changes))
-
-    def subject(self, max_pixels: int) -> Subject:
-        """The photo as it will be swept."""
-        path = need_photo(self.photo)
-        clean = self.clean if self.have == BOTH else None
-        if self.have == BOTH and clean is None:
-            raise SettingsError(
-                "The clean picture is missing. Drop it into the second frame, or choose what you have."
-            )
-        return _subject(path, clean, self.have == CLEAN, self.task, self.scale, self.side or None, max_pixels)
-
-
-def parsed(key: str, text: str) -> tuple[float | str, ...]:
-    """Values of an axis from what was typed: numbers or keys between commas or blanks."""
-    found = tuple(_value(key, word) for word in text.replace(",", " ").split())
-    if not found:
-        raise SettingsError(f"{AXES[key].label}: no values are named. Write some, separated by commas.")
-    return found
-
-
-def _value(key: str, word: str) -> float | str:
-    if key in ("method", "sampler", "spacing"):
-        return word
-    try:
-        number = float(word)
-    except ValueError:
-        raise SettingsError(
-            f"{AXES[key].label}: '{word}' is not a number. Write numbers, separated by commas."
-        ) from None
-    return int(number) if number == int(number) else number
-
-
-@lru_cache(maxsize=8)
-def _subject(
-    path: str, clean: str | None, damage: bool, task: str, scale: int, side: int | None, max_pixels: int
-) -> Subject:
-    photo = _loaded(path, max_pixels)
-    if damage:
-        return damaged(photo, task, side=side)
-    return given(photo, task, None if clean is None else _loaded(clean, max_pixels), scale=scale, side=side)
-
-
-@lru_cache(maxsize=4)
-def _loaded(path: str, max_pixels: int) -> Photo:
-    return images.load(path, max_pixels=max_pixels)
-
-
-@dataclass(frozen=True)
-class Board:
-    """What the map shows: the photo's points, and which of them are positions of the slider."""
-
-    subject: Subject
-    journal: Journal
-    plane: Plane
-    presets: Mapping[str, int]
-
-    @property
-    def points(self) -> tuple[Point, ...]:
-        """Everything that was measured on this photo."""
-        return self.journal.points()
-
-
-def board(desk: Desk, ask: Ask) -> Board:
-    """The photo's board, with what is known from before."""
-    subject = ask.subject(desk.max_pixels)
-    journal = Shelf(default_root()).journal(subject)
-    return Board(subject, journal, plane_of(subject, ask.scale), _presets(desk, ask, journal))
-
-
-def _presets(desk: Desk, ask: Ask, journal: Journal) -> dict[str, int]:
-    changes = {"seed": ask.seed, "precision": desk.library.precision}
-    plan = requests(Sweep(ask.task, {"preset": AXES["preset"].values}, ask.method, changes=changes))
-    return {journal.key(r.settings): r.preset for r in plan if r.preset is not None}
-
-
-def foreseen(desk: Desk, ask: Ask) -> Estimate:
-    """What a sweep will cost."""
-    found = board(desk, ask)
-    plan = ask.plan(desk.library.precision)
-    return estimate(plan, found.subject, found.journal, desk.library.timing)
 
 
 @dataclass(frozen=True)
@@ -315,8 +176,3 @@ def _caption(work: Sweeping, done: int, of: int) -> str:
     left = work.left
     parts = [f"{done} of {of} points", work.where, f"{duration(left)} left" if left and left > 1 else ""]
     return " · ".join(filter(None, parts))
-
-
-def forget(desk: Desk, ask: Ask) -> None:
-    """Delete everything that was measured on this photo."""
-    Shelf(default_root()).forget(ask.subject(desk.max_pixels))

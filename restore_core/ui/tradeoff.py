@@ -26,18 +26,8 @@ from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.links import Send
 from restore_core.ui.map import map_value, picked_id, plane_map
 from restore_core.ui.picked import HINT, opened
-from restore_core.ui.sweeping import (
-    BOTH,
-    CLEAN,
-    DAMAGED,
-    Ask,
-    Board,
-    Message,
-    board,
-    foreseen,
-    forget,
-    sweeping,
-)
+from restore_core.ui.planning import BOTH, CLEAN, DAMAGED, Ask, Board, board, foreseen, forget
+from restore_core.ui.sweeping import Message, sweeping
 from restore_core.ui.turns import AT_ONCE
 
 EXAMPLES = Path(__file__).parent / "examples" / "clean"
