@@ -103,10 +103,10 @@ def paint(spread: Tensor) -> Tensor:
     return (scale[below] * (1 - part) + scale[below + 1] * part).permute(2, 0, 1)[None]
 
 
-def overlay(spread: Tensor) -> np.ndarray:
-    """(H, W, 4) uint8 to be laid over the mean in grey: the map, clear below half of what one sees."""
+def overlay(spread: Tensor, painted: Tensor) -> np.ndarray:
+    """(H, W, 4) uint8 to be laid over the mean in grey: the map (paint's), clear below half of what one sees."""
     alpha = OPAQUE * ((levels(spread).cpu() - SEEN / 2) / (FROM - SEEN / 2)).clamp(0, 1)
-    return to_uint8(torch.cat([paint(spread), alpha], dim=1))
+    return to_uint8(torch.cat([painted, alpha], dim=1))
 
 
 __all__ = ["FEWEST", "FULL", "MOST", "SEEN", "Finding", "find", "levels", "overlay", "paint", "strength"]

@@ -62,6 +62,6 @@ def test_the_map_brightens_with_the_spread_and_the_overlay_clears_where_there_is
     ramp = torch.linspace(0, 1.5 * invention.FULL / 255, 300).expand(1, 3, 2, 300)
     light = (invention.paint(ramp)[0] * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(0)[0]
     assert (light.diff() >= -1e-6).all() and light[0] < 0.01 and light[-1] > 0.9
-    rgba = invention.overlay(ramp)
+    rgba = invention.overlay(ramp, invention.paint(ramp))
     assert rgba.shape == (2, 300, 4) and rgba[0, :12, 3].max() == 0 < rgba[0, 14, 3]  # clear up to 2 grey levels of 48
     assert (np.diff(rgba[0, :, 3].astype(int)) >= 0).all() and (rgba[0, 76:, 3] == round(255 * 0.9)).all()

@@ -88,14 +88,21 @@ def _sampled(desk: Desk, session: str, kept: Run, result: Result, count: int) ->
     opening = {"id": f"{kept.id}-{count}", "of": count}
     yield Message({**opening, "says": f"Drawing the first of {count} samples."})
     about = {"task": work.task, "size": work.size}
-    stream, told = Stream(frames, work.settings, desk.turns, session=session, about=about, rate=0), 0
+    stream, told = Stream(frames, work.settings, desk.turns, session=session, about=about, rate=0), opening
     with desk.store.running(session, stream):
         for _ in stream.news():
             now = ends.latest
-            if now is not None and now.count > told:
-                told = now.count
-                yield Message({**opening, **shown(now), "says": _progress(now, count)})
-    yield _ending(desk, session, kept, work, ends.latest, opening)
+            if now is not None and now.count > told.get("count", 0):
+                told = {**opening, **shown(now)}
+                yield Message({**told, "says": _progress(now, count)})
+    last = ends.latest
+    if last is None or last.spread is None:
+        text = "Stopped before the second sample, so nothing can be compared yet."
+        yield Message({**opening, "says": ""}, text=text)
+    else:
+        told = told if told.get("count") == last.count else {**opening, **shown(last)}
+        files = _kept(desk, session, kept, work, last)
+        yield Message({**told, "says": invention.find(last.spread, last.count).sentence}, files)
 
 
 def _job(desk: Desk, result: Result, count: int) -> Job:
@@ -111,7 +118,8 @@ def shown(now: Samples) -> Value:
     value: Value = {"count": now.count, "base": data_uri(images.to_uint8(_small(now.mean)), 88)}
     if now.spread is not None:
         small = _small(now.spread)
-        value |= {"over": png_uri(invention.overlay(small)), "map": png_uri(images.to_uint8(invention.paint(small)))}
+        painted = invention.paint(small)
+        value |= {"over": png_uri(invention.overlay(small, painted)), "map": png_uri(images.to_uint8(painted))}
     return value
 
 
@@ -125,10 +133,7 @@ def _progress(now: Samples, count: int) -> str:
     return f"After {now.count} of {count} samples: {invention.find(now.spread, now.count).sentence}"
 
 
-def _ending(desk: Desk, session: str, kept: Run, work: Job, last: Samples | None, opening: Value) -> Message:
-    if last is None or last.spread is None:
-        text = "Stopped before the second sample, so nothing can be compared yet."
-        return Message({**opening, "says": ""}, text=text)
+def _kept(desk: Desk, session: str, kept: Run, work: Job, last: Samples) -> Files:
     record = {"settings": replace(work.settings, samples=last.count).to_json(), "task": work.task}
     stem = f"{images_stem(kept)}-{last.count}"
 
@@ -136,8 +141,7 @@ def _ending(desk: Desk, session: str, kept: Run, work: Job, last: Samples | None
         write = lambda path: export.save(picture, path, like=work.like, settings=record)  # noqa: E731  binds the rest
         return desk.store.keep_file(session, kept, name, write)
 
-    files = Files(keep(f"{stem}-mean.png", last.mean.cpu()), keep(f"{stem}-spread.png", invention.paint(last.spread)))
-    return Message({**opening, **shown(last), "says": invention.find(last.spread, last.count).sentence}, files)
+    return Files(keep(f"{stem}-mean.png", last.mean.cpu()), keep(f"{stem}-spread.png", invention.paint(last.spread)))
 
 
 def images_stem(kept: Run) -> str:
