@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 import torch
 
@@ -16,12 +17,13 @@ from restore_core.errors import SettingsError
 from restore_core.images import resize
 from restore_core.library import Library, card
 from restore_core.metrics import METRICS
-from restore_core.tradeoff import Plane, Point, frontier
+from restore_core.tradeoff import Estimate, Plane, Point, frontier
+from restore_core.ui import planning, tradeoff
 from restore_core.ui import sweeping as ui_sweeping
 from restore_core.ui.desk import Desk
 from restore_core.ui.map import map_value, picked_id
 from restore_core.ui.picked import opened
-from restore_core.ui.planning import Ask, board, foreseen, forget, parsed
+from restore_core.ui.planning import LATER, Ask, Foresight, board, foreseen, forget, parsed
 from restore_core.ui.sessions import SessionStore
 from restore_core.ui.sweeping import sweeping
 from restore_core.ui.tradeoff import task_between
@@ -114,6 +116,48 @@ def test_ten_thousand_points_need_a_second_word(desk: Desk, ask: Ask):
     last = list(sweeping(desk, "s", Ask(**{**vars(ask), "over": ("steps", "eta"), "values": many})))[-1]
     assert last.failed and last.text.startswith("10,000 points: about") and "begin all the same" in last.text
     assert last.board is not None and last.board.points == ()
+
+
+def test_beside_another_run_calls_are_told_at_once_and_nothing_is_measured(desk: Desk, ask: Ask, monkeypatch):
+    monkeypatch.setattr(desk.library, "is_measured", lambda settings: False)
+    monkeypatch.setattr(desk.library, "timing", lambda settings: pytest.fail("measured beside a run"))
+    with desk.turns.turn(lambda: False):
+        found = foreseen(desk, ask)
+        many = foreseen(desk, Ask(**{**vars(ask), "values": {"steps": " ".join(map(str, range(1, 300)))}}))
+    assert found.sentence == f"3 points, 6 network calls. {LATER}" and found.pending and not found.large
+    assert many.large and many.pending
+
+
+def test_a_sweep_tells_its_place_and_weighs_itself_when_its_turn_has_come(desk: Desk, ask: Ask, monkeypatch):
+    busy = []  # while what is measured
+    timing = desk.library.timing
+    monkeypatch.setattr(desk.library, "is_measured", lambda settings: False)
+    monkeypatch.setattr(desk.library, "timing", lambda s: busy.append(desk.turns.queue) or timing(s))
+    with desk.turns.turn(lambda: False):
+        messages = sweeping(desk, "s", ask)
+        waits = next(m for m in messages if m.caption.startswith("Waiting"))
+        assert waits.caption == "Waiting · you are next" and not busy
+    assert list(messages)[-1].caption == "Finished · 3 points" and busy
+    monkeypatch.setattr(planning, "estimate", lambda *_: Estimate(3, 3, 1e6))
+    forget(desk, ask)
+    with desk.turns.turn(lambda: False):
+        messages = sweeping(desk, "s", ask)
+        assert next(m for m in messages if m.caption.startswith("Waiting"))
+    last = list(messages)[-1]
+    assert last.failed and last.caption == "Not begun" and "begin all the same" in last.text
+    assert not desk.turns.busy and not board(desk, ask).points
+
+
+@pytest.mark.usefixtures("loops")
+def test_the_box_that_agrees_keeps_its_tick_while_nothing_is_changed(desk: Desk, ask: Ask, monkeypatch):
+    with gr.Blocks():
+        tab = tradeoff.fill(desk)
+    monkeypatch.setattr(tradeoff.Tab, "ask", lambda self, *read: ask)
+    monkeypatch.setattr(tradeoff, "foreseen", lambda *_: Foresight("Long.", large=True, pending=True))
+    page = SimpleNamespace(session_hash="s")
+    assert tab.foresee(page)[tab.agreed]["value"] is False and tab.foresee(page)[tab.agreed]["visible"]
+    told = tab.foresee_later(page)
+    assert "value" not in told[tab.agreed] and told[tab.later].active and "Long." in told[tab.estimate]
 
 
 def test_watching_costs_the_sampler_next_to_nothing(desk: Desk, ask: Ask):

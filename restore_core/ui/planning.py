@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -27,9 +27,12 @@ from restore_core.tradeoff import (
     requests,
 )
 from restore_core.tradeoff.journal import default_root
+from restore_core.tradeoff.running import missing
+from restore_core.tradeoff.sweep import calls_of
 from restore_core.ui.asking import need_photo
 from restore_core.ui.desk import Desk
 
+LATER = "The machine is at work; how long they take is told when it is free."
 CLEAN, DAMAGED, BOTH = "clean", "damaged", "both"  # what somebody has
 
 
@@ -145,11 +148,35 @@ def _presets(desk: Desk, ask: Ask, journal: Journal) -> dict[str, int]:
     return {journal.key(r.settings): r.preset for r in plan if r.preset is not None}
 
 
-def foreseen(desk: Desk, ask: Ask) -> Estimate:
+@dataclass(frozen=True)
+class Foresight:
+    """What a sweep will cost, in words.
+
+    large     whether a person is asked first
+    pending   the time is told when the device is free: measuring it beside a run would tell a wrong one, and slow both
+    """
+
+    sentence: str
+    large: bool
+    pending: bool = False
+
+
+def foreseen(desk: Desk, ask: Ask) -> Foresight:
     """What a sweep will cost."""
-    found = board(desk, ask)
-    plan = ask.plan(desk.library.precision)
-    return estimate(plan, found.subject, found.journal, desk.library.timing)
+    return cost(desk, board(desk, ask), ask.plan(desk.library.precision))
+
+
+def cost(desk: Desk, found: Board, plan: Sequence[Request], *, mine: bool = False) -> Foresight:
+    """What measuring the plan will cost. `mine`: the device is the sweep's own, so that it may measure."""
+    groups, library = missing(plan, found.journal), desk.library
+    longest = [max(group, key=calls_of) for group in groups]
+    made = f"{sum(map(calls_of, longest)):,}"
+    if desk.turns.busy and not mine and not all(map(library.is_measured, longest)):
+        points = Estimate(sum(map(len, groups)), len(plan), 0.0)
+        return Foresight(f"{len(plan):,} points, {made} network calls. {LATER}", points.large, pending=True)
+    whole = estimate(plan, found.subject, found.journal, library.timing)
+    calls = f" {made} network calls." if groups else ""
+    return Foresight(f"{whole.sentence}{calls}", whole.large)
 
 
 def forget(desk: Desk, ask: Ask) -> None:
@@ -157,4 +184,6 @@ def forget(desk: Desk, ask: Ask) -> None:
     Shelf(default_root()).forget(ask.subject(desk.max_pixels))
 
 
-__all__ = ["BOTH", "CLEAN", "DAMAGED", "Ask", "Board", "board", "foreseen", "forget", "parsed"]
+__all__ = [
+    "BOTH", "CLEAN", "DAMAGED", "Ask", "Board", "Foresight", "board", "cost", "foreseen", "forget", "parsed",
+]  # fmt: skip

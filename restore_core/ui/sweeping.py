@@ -7,20 +7,19 @@ wakes for each point, and twice a second for the line that says how far it is.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from restore_core.engine import Frame
-from restore_core.errors import Cancelled
+from restore_core.errors import Cancelled, SettingsError
 from restore_core.library import card
 from restore_core.settings import Settings
-from restore_core.tradeoff import Request, estimate, run
+from restore_core.tradeoff import Request, run
 from restore_core.tradeoff.running import missing
 from restore_core.tradeoff.sweep import calls_of
 from restore_core.ui.asking import duration
 from restore_core.ui.desk import Desk, sentence
-from restore_core.ui.planning import Ask, Board, board
+from restore_core.ui.planning import Ask, Board, Foresight, board, cost
 from restore_core.ui.running import waits
 from restore_core.ui.turns import Turn
 
@@ -38,11 +37,20 @@ class Message:
     failed: bool = False
 
 
-class Sweeping:
-    """One sweep in a thread of its own; `stop` and `join` are a Stream's, so that the page can end either."""
+class TooLong(SettingsError):
+    """A sweep of which a person is asked first."""
 
-    def __init__(self, desk: Desk, found: Board, plan: Sequence[Request], session: str = ""):
-        self.board, self.plan = found, plan
+
+class Sweeping:
+    """One sweep in a thread of its own; `stop` and `join` are a Stream's, so that the page can end either.
+
+    weigh   whether it is not known yet that it is short: that is seen to when the device is its own
+    """
+
+    def __init__(
+        self, desk: Desk, found: Board, plan: Sequence[Request], session: str = "", *, weigh: bool = False
+    ):
+        self.board, self.plan, self.weigh = found, plan, weigh
         self.total = sum(max(map(calls_of, group)) for group in missing(plan, found.journal))
         self.calls, self.done, self.waiting = 0, 0, True
         self.error: BaseException | None = None
@@ -50,7 +58,6 @@ class Sweeping:
         self._session, self._about = session, {"task": "sweep", "steps": self.total}
         self._desk, self._halt, self._news = desk, threading.Event(), threading.Condition()
         self._now: tuple[Settings, int, int] | None = None
-        self._began = time.monotonic()
         self._turn: Turn | None = None
         self._thread = threading.Thread(target=self._work, name="stepback-sweep", daemon=True)
 
@@ -87,7 +94,7 @@ class Sweeping:
     @property
     def left(self) -> float | None:
         """Seconds to come, at the pace so far; None in the first moments."""
-        spent, share = time.monotonic() - self._began, self.share
+        spent, share = 0.0 if self._turn is None else self._turn.held, self.share
         return spent * (1 - share) / share if spent > 3 and share > 0.02 else None
 
     @property
@@ -106,7 +113,9 @@ class Sweeping:
             with self._desk.turns.place(self._halt.is_set, session=self._session, about=self._about) as mine:
                 self._turn = mine
                 self._desk.turns.take(mine)
-                self.waiting, self._began = False, time.monotonic()
+                self.waiting = False
+                if self.weigh:
+                    _refuse_long(cost(self._desk, self.board, self.plan, mine=True))
                 self._measure(mine)
         except Cancelled:
             self.stopped = True
@@ -142,20 +151,24 @@ def sweeping(desk: Desk, session: str, ask: Ask, *, agreed: bool = False) -> Ite
         yield Message("Looking at your photo", 0.0)
         found = board(desk, ask)
         plan = ask.plan(desk.library.precision)
-        cost = estimate(plan, found.subject, found.journal, desk.library.timing)
-        if cost.large and not agreed:
-            text = f"{cost.sentence} That is long: tick the box to begin all the same, or name fewer values."
-            yield Message("Not begun", 0.0, found, text, failed=True)
-            return
-        yield from _sweep(desk, session, found, plan)
+        seen = Foresight("", large=False) if agreed else cost(desk, found, plan)
+        _refuse_long(seen)
+        yield from _sweep(desk, session, found, plan, weigh=seen.pending)
+    except TooLong as error:
+        yield Message("Not begun", 0.0, found, str(error), failed=True)
     except Exception as error:  # whatever happens, the page gets a sentence and stays usable
         yield Message("Not swept", 0.0, text=sentence(error), failed=True)
 
 
-def _sweep(desk: Desk, session: str, found: Board, plan: Sequence[Request]) -> Iterator[Message]:
+def _refuse_long(seen: Foresight) -> None:
+    if seen.large:
+        raise TooLong(f"{seen.sentence} That is long: tick the box to begin all the same, or name fewer values.")
+
+
+def _sweep(desk: Desk, session: str, found: Board, plan: Sequence[Request], weigh: bool) -> Iterator[Message]:
     there = sum(found.journal.get(r.settings) is not None for r in plan)
     yield Message(f"{there} of {len(plan)} points", 0.0, found)
-    work = Sweeping(desk, found, plan, session)
+    work = Sweeping(desk, found, plan, session, weigh=weigh)
     with desk.store.running(session, work):
         seen = 0
         for done in work.news():

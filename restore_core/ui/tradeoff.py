@@ -6,7 +6,7 @@ import html
 import json
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,9 @@ from restore_core.ui import widgets
 from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.links import Send
 from restore_core.ui.map import map_value, picked_id, plane_map
+from restore_core.ui.newest import Newest
 from restore_core.ui.picked import HINT, opened
-from restore_core.ui.planning import BOTH, CLEAN, DAMAGED, Ask, Board, board, foreseen, forget
+from restore_core.ui.planning import BOTH, CLEAN, DAMAGED, Ask, Board, Foresight, board, foreseen, forget
 from restore_core.ui.sweeping import Message, sweeping
 from restore_core.ui.turns import AT_ONCE
 
@@ -60,6 +61,7 @@ EMPTY: dict[str, Any] = {
     "y": {"label": "LPIPS", "unit": "", "word": "looks more like a photo", "better": "lower", "room": 0.004},
 }  # fmt: skip
 AWAY = ["away"]
+LATER = 3.0  # seconds between two looks at whether the device is free
 SHOW_OPEN = """() => {
   const panel = document.querySelector("#tradeoff-right"), top = panel.getBoundingClientRect().top;
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -89,6 +91,7 @@ class Tab:
     seed: gr.Number
     estimate: gr.HTML
     agreed: gr.Checkbox
+    later: gr.Timer
     run: gr.Button
     stop: gr.Button
     message: gr.HTML
@@ -104,6 +107,7 @@ class Tab:
     compare: gr.Button
     keep: gr.DownloadButton
     sent: tuple[gr.State, gr.State, gr.State]
+    newest: Newest = field(default_factory=Newest)
 
     @property
     def sends(self) -> tuple[Send, ...]:
@@ -178,24 +182,27 @@ class Tab:
             **self._files(found, request.session_hash or "", ask),
         }
 
-    def foresee(self, *read: Any) -> Updates:
+    def foresee(self, request: gr.Request, *read: Any) -> Updates:
         """How many points and how long, before the button is pressed."""
-        ask = self.ask(*read)
-        hidden = gr.update(visible=False, value=False)
-        if not ask.photo or (ask.have == BOTH and not ask.clean):
-            return {self.estimate: "", self.agreed: hidden}
-        if self.desk.turns.busy:
-            return {
-                self.estimate: widgets.text("The time is told when the present run has ended."),
-                self.agreed: hidden,
-            }
+        updates = self.foresee_later(request, *read)
+        shown = updates[self.agreed].get("visible")
+        return updates if shown is None else updates | {self.agreed: gr.update(visible=shown, value=False)}
+
+    def foresee_later(self, request: gr.Request, *read: Any) -> Updates:
+        """The same when nothing was changed meanwhile: the box that agrees to it stays as it is."""
+        stands = self.newest.ask(request.session_hash or "")
+        ask, told, kind = self.ask(*read), Foresight("", large=False), "note"
         try:
-            cost = foreseen(self.desk, ask)
+            if ask.photo and (ask.have != BOTH or ask.clean):
+                told = foreseen(self.desk, ask)
         except RestoreError as error:
-            return {self.estimate: widgets.text(str(error), "error"), self.agreed: hidden}
+            told, kind = Foresight(str(error), large=False), "error"
+        if not stands():
+            return dict.fromkeys((self.estimate, self.agreed, self.later), gr.skip())
         return {
-            self.estimate: widgets.text(cost.sentence),
-            self.agreed: gr.update(visible=cost.large, value=False),
+            self.estimate: widgets.text(told.sentence, kind),
+            self.agreed: gr.update(visible=told.large),
+            self.later: gr.Timer(active=told.pending),
         }
 
     def choose(self, over: list[str], method: str, task: str) -> list[Any]:
@@ -334,7 +341,7 @@ class Tab:
         last = quick | {"trigger_mode": "always_last"}
 
         def foresee_after(event: Any) -> None:
-            event.then(self.foresee, self.asked, [self.estimate, self.agreed], **quick)
+            event.then(self.foresee, self.asked, [self.estimate, self.agreed, self.later], **quick)
 
         for listen in (
             self.photo.change,
@@ -373,6 +380,7 @@ class Tab:
         )  # fmt: skip
         foresee_after(running.then(self.ready, None, [self.run, self.stop], **quick))
         self.stop.click(self.halt, None, None, **quick)
+        self.later.tick(self.foresee_later, self.asked, [self.estimate, self.agreed, self.later], **quick)
 
 
 def task_between(photo: str, clean: str, offered: Sequence[str], max_pixels: int) -> str | None:
@@ -446,6 +454,7 @@ def fill(desk: Desk) -> Tab:
             )
             estimate = gr.HTML(elem_id="tradeoff-estimate", apply_default_css=False)
             agreed = gr.Checkbox(False, label="Begin all the same", visible=False, elem_id="tradeoff-agreed")
+            later = gr.Timer(LATER, active=False)
             with gr.Row(elem_id="tradeoff-press"):
                 run = gr.Button(
                     "Run sweep", variant="primary", elem_id="tradeoff-run", scale=3, min_width=140
@@ -496,8 +505,8 @@ def fill(desk: Desk) -> Tab:
     plane.value = EMPTY
     tab = Tab(
         desk, photo, clean_photo, clean, incoming, have, have_word, task, method, over, values, positions, side, seed,
-        estimate, agreed, run, stop, message, progress, note, plane, csv, as_json_file, report, anew, panel, actions,
-        compare, keep, sent,
+        estimate, agreed, later, run, stop, message, progress, note, plane, csv, as_json_file, report, anew, panel,
+        actions, compare, keep, sent,
     )  # fmt: skip
     tab.wire(paper)
     return tab
