@@ -1,6 +1,7 @@
 """Time grids: at which of a process's times to look.
 
 Each is (process, steps, start) -> `steps` times from start down to 1 or above, float64; time_grid appends the 0.
+From a start at 1 or below, which the least strengths have, they go on to start/steps: every step has some length.
 
 Which one matters more than the sampler when steps are few: multistep samplers want a grid even in log(a/s), first-order
 ones a quadratic one. Networks that are told an index get whole times (`whole`).
@@ -18,8 +19,13 @@ from restore_core.errors import SettingsError
 from restore_core.processes import Process
 
 
+def _lowest(start: float, steps: int) -> float:
+    """The last time above 0."""
+    return 1.0 if start > 1 else start / steps
+
+
 def _uniform(process: Process, steps: int, start: float) -> Tensor:
-    return torch.linspace(start, min(1.0, start), steps, dtype=torch.float64)
+    return torch.linspace(start, _lowest(start, steps), steps, dtype=torch.float64)
 
 
 def _trailing(process: Process, steps: int, start: float) -> Tensor:
@@ -27,7 +33,7 @@ def _trailing(process: Process, steps: int, start: float) -> Tensor:
 
 
 def _quadratic(process: Process, steps: int, start: float) -> Tensor:
-    return torch.linspace(math.sqrt(start), math.sqrt(min(1.0, start)), steps, dtype=torch.float64) ** 2
+    return torch.linspace(math.sqrt(start), math.sqrt(_lowest(start, steps)), steps, dtype=torch.float64) ** 2
 
 
 def _by_level(forward: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]):
@@ -35,11 +41,12 @@ def _by_level(forward: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tens
 
     def grid(process: Process, steps: int, start: float) -> Tensor:
         top = start if torch.isfinite(process.level(torch.tensor(start))) else start - 1
-        ends = process.level(torch.tensor([top, min(1.0, top)], dtype=torch.float64))
+        low = _lowest(top, steps)
+        ends = process.level(torch.tensor([top, low], dtype=torch.float64))
         even = torch.linspace(*forward(ends).tolist(), steps, dtype=torch.float64)
         times = process.time_of(back(even))
         if steps > 1:
-            times[-1] = min(1.0, start)
+            times[-1] = low
         return times
 
     return grid

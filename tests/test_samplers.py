@@ -247,7 +247,7 @@ def test_anchoring_or_shifting_is_the_same():
 @pytest.mark.parametrize("spacing", GRIDS)
 @pytest.mark.parametrize("steps", [1, 2, 3, 15])
 def test_grids_descend_from_the_start_to_zero(process: Process, spacing: str, steps: int):
-    for start in (float(process.steps), 0.6 * process.steps):
+    for start in (float(process.steps), 0.6 * process.steps, 1.0, 0.15):  # below 1: the least strengths
         times = time_grid(process, steps, spacing, start=start)
         assert len(times) == steps + 1 and times[0] == start and times[-1] == 0
         assert (times.diff() < 0).all() and times.dtype == F64
