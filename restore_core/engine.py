@@ -203,8 +203,14 @@ def times_of(problem: Problem, settings: Settings) -> Tensor:
     if settings.spacing != "paper":
         return time_grid(problem.process, settings.steps, settings.spacing, start=start, whole=problem.whole)
     if problem.times is not None:
-        return problem.times(settings.steps)
+        return _from(start, problem.times(settings.steps))
     return time_grid(problem.process, settings.steps, "uniform", start=start, whole=problem.whole)
+
+
+def _from(start: float, times: Tensor) -> Tensor:
+    """What of a given grid lies at or below `start`; at least one step."""
+    left = times[times <= start]
+    return left if len(left) > 1 else torch.cat([left.new_tensor([max(1.0, round(start))]), left])
 
 
 def start_of(problem: Problem, settings: Settings, t: Tensor, noise: Draw) -> Tensor:

@@ -297,8 +297,18 @@ def test_clipping_derives_eps_again():
 def test_the_papers_grid_is_the_methods():
     own = torch.tensor([900.0, 100.0, 0.0], dtype=torch.float64)
     ask = settings(spacing="paper")
-    assert torch.equal(times_of(dataclasses.replace(problem(), times=lambda n: own), ask), own)
+    given = dataclasses.replace(problem(), times=lambda n: own)
+    assert torch.equal(times_of(given, ask), own)
     assert len(times_of(problem(), ask)) == 7
+
+
+@pytest.mark.parametrize(("strength", "left"), [(1.0, [900, 100, 0]), (0.5, [100, 0]), (0.02, [20, 0])])
+def test_a_run_below_full_strength_walks_the_end_of_the_papers_grid(strength: float, left: list[float]):
+    own = torch.tensor([900.0, 100.0, 0.0], dtype=torch.float64)
+    given = dataclasses.replace(problem(guess=torch.zeros(1, 3, 24, 40)), times=lambda n: own)
+    ask = settings(spacing="paper", strength=strength)
+    assert times_of(given, ask).tolist() == left
+    assert next(restore(given, ask)).step.t == left[0]
 
 
 def test_half_precision_stays_close():
