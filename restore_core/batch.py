@@ -25,7 +25,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import torch
 
@@ -190,36 +190,54 @@ def _why(error: Exception, library: Library) -> str:
 
 
 class Journal:
-    """What was made in a folder, one JSON object a line; a line is whole or is not counted."""
+    """What was made in a folder, one JSON object a line; a line is whole or is not counted.
+
+    Of several lines about one result the last holds: it tells what is in the file now.
+    """
 
     NAME = ".stepback-batch.jsonl"
 
     def __init__(self, out: Path):
         self.path = out / self.NAME
-        self._made = set(self._read())
+        self._made = dict(self._read())  # place of a result -> mark
 
-    def _read(self) -> Iterator[str]:
+    def _read(self) -> Iterator[tuple[str, str]]:
         if not self.path.is_file():
             return
         for line in self.path.read_text(encoding="utf-8").splitlines():
             try:
-                yield json.loads(line)["mark"]
+                told = json.loads(line)
+                yield told["target"], told["mark"]
             except (ValueError, KeyError, TypeError):
                 continue  # the line that a cut wire or a full disk left behind
 
     def has(self, item: Item, request: Request) -> bool:
         """Whether exactly this was made already, of a photo that has not changed since."""
-        return item.target.is_file() and _mark(item, request) in self._made
+        return item.target.is_file() and self._made.get(self._place(item)) == _mark(item, request)
 
     def add(self, item: Item, request: Request, outcome: Outcome) -> None:
         """Note what was made."""
         if outcome.state != "done":
             return
-        mark = _mark(item, request)
-        self._made.add(mark)
+        mark, place = _mark(item, request), self._place(item)
+        self._made[place] = mark
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps({"mark": mark} | asdict(outcome)) + "\n")
+        with self.path.open("ab+") as lines:
+            if _is_cut(lines):
+                lines.write(b"\n")
+            lines.write(json.dumps({"mark": mark} | asdict(outcome) | {"target": place}).encode() + b"\n")
+
+    def _place(self, item: Item) -> str:
+        """The result's place in the folder, however the folder is named this time."""
+        return Path(os.path.relpath(item.target, self.path.parent)).as_posix()
+
+
+def _is_cut(lines: BinaryIO) -> bool:
+    """Whether the last line was not written to its end."""
+    if not lines.seek(0, os.SEEK_END):
+        return False
+    lines.seek(-1, os.SEEK_END)
+    return lines.read(1) != b"\n"
 
 
 def _mark(item: Item, request: Request) -> str:

@@ -131,6 +131,27 @@ def test_a_torn_line_in_the_journal_costs_one_photo_at_most(tmp_path: Path):
     assert [again.has(item, REQUEST) for item in found] == [True, False]
 
 
+def test_what_is_made_after_a_torn_line_is_kept(tmp_path: Path):
+    found = items_of(tmp_path / "out", "a", "b")
+    journal = batch.Journal(tmp_path / "out")
+    journal.add(found[0], REQUEST, pretend(found[0], REQUEST))
+    journal.path.write_bytes(journal.path.read_bytes()[:-40])
+    batch.Journal(tmp_path / "out").add(found[1], REQUEST, pretend(found[1], REQUEST))
+    again = batch.Journal(tmp_path / "out")
+    assert [again.has(item, REQUEST) for item in found] == [False, True]
+
+
+def test_a_result_that_other_settings_replaced_is_made_again(tmp_path: Path, monkeypatch):
+    (item,) = items_of(tmp_path / "out", "a")
+    other = batch.Request(preset=4)
+    for request in (REQUEST, other):
+        batch.Journal(tmp_path / "out").add(item, request, pretend(item, request))
+    journal = batch.Journal(tmp_path / "out")
+    assert journal.has(item, other) and not journal.has(item, REQUEST)
+    monkeypatch.chdir(tmp_path)  # the same folder by another name
+    assert batch.Journal(Path("out")).has(batch.Item(item.source, Path("out", item.target.name)), other)
+
+
 def test_a_changed_photo_is_restored_again(tmp_path: Path):
     (item,) = items_of(tmp_path / "out", "a")
     journal = batch.Journal(tmp_path / "out")
