@@ -188,3 +188,17 @@ def test_a_random_chain_damages_every_method_alike(photo: Path, capsys):
     told = capsys.readouterr().out
     assert "| input |" in told and "| dvsr |" in told
     assert "two-stage" in refused(capsys, *asked, "three-stage")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["evaluate", ".", "--task", "denoise"], ["sweep", "photo.png", "--over", "steps", "--out", "sweep"],
+        ["compare", "photo.png", "-o", "c.html"], ["batch", ".", "out"], ["info"],
+    ],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_every_command_that_runs_networks_looks_where_it_is_told(photo: Path, capsys, monkeypatch, words: list[str]):
+    monkeypatch.chdir(photo.parent)
+    assert "nowhere" in refused(capsys, *words, "--models", "nowhere")
+    assert [p.name for p in photo.parent.iterdir()] == ["photo.png"]

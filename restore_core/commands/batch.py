@@ -32,8 +32,9 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--variant", help="one of the method's weights; default: the first for the task")
     p.add_argument("--preset", default="2", help="0 (most faithful) to 4 (most vivid)")
     options.add_expert(p)
+    options.add_models(p)
     p.add_argument("--format", choices=("png", "jpg", "webp"), default="png")
-    p.add_argument("--workers", default="1", metavar="N", help="so many processes share the cores; default 1")
+    p.add_argument("--workers", metavar="N", help="so many processes share the cores; default 1, by Ray all there are")
     p.add_argument("--ray", metavar="ADDRESS", help="on a Ray cluster: its address, or 'local' for one made here")
     p.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the best there is")
     options.add_reading(p)
@@ -42,6 +43,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _batch(asked: argparse.Namespace) -> int:
+    options.use_models(asked)
     items = batch.plan(asked.folder, asked.out, suffix=f".{asked.format}")
     _make(asked.out)
     changes = options.given(asked) | ({"variant": asked.variant} if asked.variant else {})
@@ -55,6 +57,9 @@ def _batch(asked: argparse.Namespace) -> int:
             outcomes.append(outcome)
             if asked.json:
                 print(json.dumps(asdict(outcome)), flush=True)
+    except KeyboardInterrupt:
+        print(f"Stopped: what is done is in {asked.out}; the same command goes on from there.", file=sys.stderr)
+        return 2
     finally:
         if outcomes:
             export.write_whole(asked.out / TABLE, batch.as_table(outcomes).encode())
@@ -72,12 +77,12 @@ def _make(out: Path) -> None:
 
 
 def _map(asked: argparse.Namespace) -> batch.Map:
-    count = options.whole("--workers", asked.workers)
+    count = None if asked.workers is None else options.whole("--workers", asked.workers)
     if asked.ray:
         from restore_core import cluster
 
-        return cluster.on_ray(asked.ray, workers=None if asked.workers == "1" else count, device=asked.device)
-    return batch.here(Library(asked.device)) if count == 1 else batch.workers(count, asked.device)
+        return cluster.on_ray(asked.ray, workers=count, device=asked.device)
+    return batch.here(Library(asked.device)) if count in (None, 1) else batch.workers(count, asked.device)
 
 
 def _with_bar(outcomes: Iterator[batch.Outcome], total: int) -> Iterator[batch.Outcome]:

@@ -30,12 +30,14 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--variant", help="these weights of the method; default: the first for the task")
     p.add_argument("--limit", help="only the first so many pictures")
     options.add_expert(p)
+    options.add_models(p)
     p.add_argument("--device")
     p.add_argument("--json", type=Path, metavar="FILE", help="write the table there as JSON too")
     p.set_defaults(run=_evaluate)
 
 
 def _evaluate(asked: argparse.Namespace) -> int:
+    options.use_models(asked)
     changes = options.given(asked)
     library = Library(asked.device)
     task_called(asked.task)

@@ -85,11 +85,13 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--report", action="store_true", help="write DIR/report.html, one page that opens offline")
     p.add_argument("--json", action="store_true", help="print one JSON object")
     p.add_argument("--yes", action="store_true", help="do not ask before a long sweep")
+    options.add_models(p)
     p.add_argument("--device")
     p.set_defaults(run=_sweep)
 
 
 def _sweep(asked: argparse.Namespace) -> int:
+    options.use_models(asked)
     library = Library(asked.device)
     subjects = list(_subjects(asked, library))
     if asked.report and len(subjects) > 1:
