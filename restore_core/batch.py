@@ -306,8 +306,7 @@ def workers(count: int, device: str | None = None, *, work: Restore | None = Non
     A photo whose worker is lost (killed, out of memory) is begun again, ATTEMPTS times at most. work: what a worker
     does with one photo, importable by name.
     """
-    if count < 1:
-        raise SettingsError(f"{count} workers can do nothing. Choose 1 or more.")
+    check_workers(count)
     threads, each = max(1, (os.cpu_count() or 1) // count), work or partial(_restore_in_worker, device)
 
     def run(items: Iterable[Item], request: Request) -> Iterator[Outcome]:
@@ -323,6 +322,12 @@ def workers(count: int, device: str | None = None, *, work: Restore | None = Non
                         yield outcome
 
     return run
+
+
+def check_workers(count: int) -> None:
+    """SettingsError where there would be nobody to work."""
+    if count < 1:
+        raise SettingsError(f"{count} workers can do nothing. Choose 1 or more.")
 
 
 def _pool(count: int, threads: int) -> ProcessPoolExecutor:
@@ -387,6 +392,6 @@ def _inert(text: str) -> str:
 
 
 __all__ = [
-    "Item", "Journal", "Outcome", "Request", "as_table", "given_up", "here", "plan", "restore", "run_all", "unheard",
-    "workers",
+    "Item", "Journal", "Outcome", "Request", "as_table", "check_workers", "given_up", "here", "plan", "restore",
+    "run_all", "unheard", "workers",
 ]  # fmt: skip

@@ -16,7 +16,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from restore_core.batch import ATTEMPTS, Item, Map, Outcome, Request, given_up, restore
+from restore_core.batch import ATTEMPTS, Item, Map, Outcome, Request, check_workers, given_up, restore
 from restore_core.errors import SettingsError
 from restore_core.library import Library
 
@@ -45,6 +45,8 @@ def on_ray(
     actor     makes an object with restore(item, request); default: a Restorer
     """
     ray = _ray()
+    if workers is not None:
+        check_workers(workers)
 
     def run(items: Iterable[Item], request: Request) -> Iterator[Outcome]:
         items = list(items)

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from restore_core import batch, export, images, job
+from restore_core import batch, cluster, export, images, job
 from restore_core.cli import main
 from restore_core.engine import Frame
 from restore_core.errors import NotFinite, SettingsError
@@ -186,6 +186,44 @@ def test_a_batch_can_be_watched_and_gives_the_device_away_between_photos(photos:
     assert next(outcomes).state == "done" and page.holds == [True, False]
     assert page.heard == [("a.png", None), ("a.png", 0), ("a.png", 1)]
     assert [o.state for o in outcomes] == ["done", "done"] and page.holds == [True, False] * 3
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_so(photos: Path, tmp_path: Path, monkeypatch, capsys):
+    restore = batch.restore
+
+    def until_b(item: batch.Item, *told, **more) -> batch.Outcome:
+        if item.source.stem == "b":
+            raise KeyboardInterrupt
+        return restore(item, *told, **more)
+
+    monkeypatch.setattr(batch, "restore", until_b)
+    out = tmp_path / "out"
+    command = ["batch", str(photos), str(out), "--task", "denoise", "--method", "irsde", "--steps", "1"]
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert "the same command goes on" in said and "nothing was written" not in said
+    assert (out / "a.png").is_file() and ",done," in (out / "batch.csv").read_text()
+    monkeypatch.setattr(batch, "restore", restore)
+    assert main(command) == 0 and "2 restored, 1 made earlier" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "asked"), [([], None), (["--workers", "1"], 1), (["--workers", "3"], 3)])
+def test_a_cluster_is_given_as_many_workers_as_were_asked_for(photos: Path, tmp_path: Path, monkeypatch, words, asked):
+    given = []
+
+    def on_ray(address: str, *, workers: int | None, device: str | None) -> batch.Map:
+        given.append(workers)
+        return lambda items, request: (pretend(item, request) for item in items)
+
+    monkeypatch.setattr(cluster, "on_ray", on_ray)
+    assert main(["batch", str(photos), str(tmp_path / "out"), "--ray", "local", *words]) == 0
+    assert given == [asked]
+
+
+def test_a_cluster_without_workers_is_refused():
+    pytest.importorskip("ray")
+    with pytest.raises(SettingsError, match="Choose 1 or more"):
+        cluster.on_ray("local", workers=0)
 
 
 def test_what_could_not_be_kept_is_told(tmp_path: Path):
