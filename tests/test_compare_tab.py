@@ -276,6 +276,17 @@ def test_what_was_painted_becomes_transparent_and_is_filled(tab: compare.Tab, ph
     assert {arrived[c.controls["variant"]]["value"] for c in tab.cards} == {"known-holes"}
 
 
+def test_after_a_photo_with_holes_the_next_one_without_can_be_compared(tab: compare.Tab):
+    filling = [values_of("ddnm", "inpaint"), values_of("ddrm", "inpaint"), *four()[2:]]
+    arrived = tab.follow("auto", "denoise", *flat(*filling))
+    assert [arrived[c.controls["method"]]["value"] for c in tab.cards[:2]] == ["dvsr", "sr3"]
+    assert {arrived[c.controls["variant"]]["value"] for c in tab.cards} == {"compact-denoise"}
+    enlarging = tab.follow("auto", "sr4", *flat(*filling))  # they can do that too
+    assert [enlarging[c.controls["method"]]["value"] for c in tab.cards[:2]] == ["ddnm", "ddrm"]
+    assert tab.follow("told", "denoise", *flat(*filling)).keys() == {tab.seen}
+    assert tab.follow("auto", "", *flat(*filling)).keys() == {tab.seen}  # the photo went
+
+
 @pytest.mark.parametrize(
     ("canvas", "words"),
     [(None, "Nothing was"), (drawn(slice(0, 0)), "Nothing was"), (drawn(slice(0, 48)), "Everything was")],

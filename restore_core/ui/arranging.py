@@ -13,10 +13,11 @@ import gradio as gr
 
 from restore_core import comparison, images
 from restore_core.comparison import LETTERS, Wish
+from restore_core.degradations import TASKS
 from restore_core.diagnosis import diagnose
 from restore_core.errors import RestoreError, SettingsError
 from restore_core.library import card
-from restore_core.methods import KNOWN
+from restore_core.methods import KNOWN, METHODS
 from restore_core.settings import Settings
 from restore_core.ui import cards, masking, widgets
 from restore_core.ui.asking import look_of, need_photo
@@ -102,7 +103,7 @@ class Tab:
         wanted = {"auto": seen, TOLD: ""}.get(task, task)
         updates: Updates = {self.seen: seen}  # Gradio takes no empty answer
         for place, before in enumerate(self.values(read)):
-            after = self._filling(before, place) if wanted == HOLES else cards.for_task(before, wanted)
+            after = self._suiting(before, place, wanted)
             if after != before:  # nothing else: a number may be typed in meanwhile
                 updates |= self._one(place, after)
         return updates
@@ -149,6 +150,18 @@ class Tab:
             return {self.photo: str(masking.save(self.desk, request.session_hash or "", need_photo(path), drawn))}
         except Exception as error:
             return {self.message: widgets.text(sentence(error), "error")}
+
+    def _suiting(self, values: dict[str, Any], place: int, wanted: str) -> dict[str, Any]:
+        """The card with weights for the task; one that fills holes where there are none now takes another method."""
+        if wanted == HOLES:
+            return self._filling(values, place)
+        after = cards.for_task(values, wanted)
+        if wanted not in TASKS or card(after["method"]).variant(after["variant"]).task != HOLES:
+            return after
+        able = [key for key, method in METHODS.items() if wanted in {v.task for v in method.card.variants}]
+        method = able[place % len(able)]
+        variant = card(method).variant_for(wanted).key
+        return cards.moved(values | {"method": method, "variant": variant}, "variant")
 
     def _filling(self, values: dict[str, Any], place: int) -> dict[str, Any]:
         """The card with weights for holes: its own method's where they are here, else one that is told of them."""
