@@ -12,6 +12,7 @@ from restore_core.errors import SettingsError
 
 MAX_STEPS = 2000
 MAX_SAMPLES = 64
+WORDS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Option:
     def check(self, value: Any) -> float | str | bool:
         """`value` as this option's type, or SettingsError."""
         if isinstance(self.default, bool):
-            return bool(value)
+            return switch(self.label, value)
         if self.choices:
             if value not in self.choices:
                 raise SettingsError(f"{self.label}: '{value}' is not offered. Choose one of {', '.join(self.choices)}.")
@@ -41,6 +42,16 @@ class Option:
         if isinstance(self.default, str):
             return text(self.label, value, self.high)
         return number(self.label, value, self.low, self.high)
+
+
+def switch(label: str, value: Any) -> bool:
+    """`value` as yes or no, in the words and numbers that people write too, or SettingsError."""
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word not in WORDS:
+        raise SettingsError(f"{label}: '{value}' is neither yes nor no. Choose one of them.")
+    return WORDS[word]
 
 
 def text(label: str, value: Any, longest: float | None) -> str:
@@ -147,4 +158,4 @@ class Settings:
         return cls(**dict(data))
 
 
-__all__ = ["MAX_SAMPLES", "MAX_STEPS", "Option", "Settings", "number", "text", "whole"]
+__all__ = ["MAX_SAMPLES", "MAX_STEPS", "Option", "Settings", "number", "switch", "text", "whole"]

@@ -16,7 +16,7 @@ from restore_core.errors import Cancelled, SettingsError
 from restore_core.memory import WARM
 from restore_core.problem import Problem
 from restore_core.samplers import SAMPLERS
-from restore_core.settings import Settings
+from restore_core.settings import Option, Settings
 from restore_core.tiling import SLACK, Pieces, ramp, starts, tile_size, tiled, windows
 
 
@@ -331,6 +331,18 @@ def test_half_precision_stays_close():
 def test_impossible_settings_are_refused_in_a_sentence(wrong: dict):
     with pytest.raises(SettingsError, match="Choose"):
         finish(restore(problem(), settings(**wrong)))
+
+
+@pytest.mark.parametrize(
+    ("given", "read"), [(True, True), ("yes", True), ("1", True), (0, False), ("False", False), ("no", False)]
+)
+def test_a_switch_is_read_in_words(given: object, read: bool):
+    assert Option("grows", "Grows", not read).check(given) is read
+
+
+def test_a_switch_is_refused_in_other_words():
+    with pytest.raises(SettingsError, match="neither yes nor no"):
+        Option("grows", "Grows", False).check("perhaps")
 
 
 def test_settings_survive_json():

@@ -18,7 +18,6 @@ from restore_core.errors import SettingsError
 from restore_core.settings import Option
 
 Values = Mapping[str, Any]
-WORDS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -52,17 +51,7 @@ class Degradation:
                 f"'{self.key}' has no option called {', '.join(map(str, unknown))}, so this step cannot be done. It "
                 f"has: {', '.join(known) or 'none'}."
             )
-        return {key: _value(option, values.get(key, option.default)) for key, option in known.items()}
-
-
-def _value(option: Option, given: Any) -> Any:
-    """`given` as the option's type; switches take the words and numbers that people write."""
-    if not isinstance(option.default, bool) or isinstance(given, bool):
-        return option.check(given)
-    word = str(given).strip().lower()
-    if word not in WORDS:
-        raise SettingsError(f"{option.label}: '{given}' is neither yes nor no. Choose one of them.")
-    return WORDS[word]
+        return {key: option.check(values.get(key, option.default)) for key, option in known.items()}
 
 
 def degradation(key: object) -> Degradation:
