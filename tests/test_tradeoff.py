@@ -446,6 +446,17 @@ def test_the_command_measures_and_goes_on(tmp_path, capsys):
     assert [p["steps"] for p in found["points"]] == [1, 2, 3] and (tmp_path / "out" / "points.json").is_file()
 
 
+def test_the_length_of_the_way_is_measured_of_known_points_too(tmp_path, capsys):
+    export.save(scene(80), tmp_path / "clean.png")
+    asked = [tmp_path / "clean.png", "--damage", "deblur", "--out", tmp_path / "out", "--json"]
+    asked += ["--over", "steps", "--values", "steps=2"]
+    found = []
+    for words in ([], ["--path"], []):
+        assert sweep(*asked, *words) == 0
+        found.append(json.loads(capsys.readouterr().out)["points"][0])
+    assert "path" not in found[0] and found[1]["path"] > 0 and found[2]["path"] == found[1]["path"]
+
+
 def test_the_command_measures_a_folder_as_a_set(tmp_path, capsys):
     (tmp_path / "clean").mkdir()
     for seed in range(2):
@@ -465,6 +476,7 @@ def test_the_command_measures_a_folder_as_a_set(tmp_path, capsys):
     ("arguments", "words"),
     [
         (["--damage", "deblur"], "Nothing is named to sweep"),
+        (["--damage", "deblur", "--task", "jpeg", "--over", "steps"], "Leave it out"),
         (["--damage", "deblur", "--over", "steps", "--values", "eta=0"], "--values names eta"),
         (["--damage", "deblur", "--over", "steps", "--values", "steps"], "is not NAME=VALUE"),
         (["--damage", "deblur", "--over", "steps", "--clean", "CLEAN"], "--clean has no place"),

@@ -165,6 +165,10 @@ def _subjects(asked: argparse.Namespace, library: Library) -> Iterator[Subject]:
             raise SettingsError(
                 "--damage makes the damaged picture itself, so --clean has no place. Leave out either."
             )
+        if asked.task not in ("auto", asked.damage):
+            raise SettingsError(
+                f"--damage {asked.damage} says what is to be undone, so --task {asked.task} has no place. Leave it out."
+            )
         for photo in _photos(asked.input):
             yield damaged(photo, asked.damage, side=side)
         return
@@ -205,7 +209,7 @@ def _agree(
 ) -> None:
     """Tell the estimate; ask before a long sweep, where somebody is there to answer."""
     costs = [
-        estimate(plan, subject, journal, library.timing)
+        estimate(plan, subject, journal, library.timing, path=asked.path)
         for subject, journal in zip(subjects, journals, strict=True)
     ]
     whole = sum(costs[1:], costs[0])
@@ -227,7 +231,7 @@ def _agree(
 def _measure(
     asked: argparse.Namespace, plan: Sequence[Request], subject: Subject, journal: Journal, library: Library
 ) -> None:
-    left = sum(map(len, missing(plan, journal)))
+    left = sum(map(len, missing(plan, journal, path=asked.path)))
     with tqdm(total=left, desc=subject.name, unit="point", disable=None, leave=False, file=sys.stderr) as bar:
 
         def watch(settings: Settings, frame: Frame) -> None:

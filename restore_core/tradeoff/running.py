@@ -96,7 +96,7 @@ def run(
     path    also measure the perceptual length of the first sample's way, at one LPIPS a step
     """
     measures, pose = Measures(subject), _Poser(subject, methods)
-    for group in missing(requests, journal):
+    for group in missing(requests, journal, path=path):
         wanted = {settings.samples: settings for settings in group}
         longest = wanted[max(wanted)]
         problem, way = pose(longest), PathLength()
@@ -121,11 +121,15 @@ def _first_guess(problem: Problem) -> Tensor | None:
     return None if problem.guess is None else problem.decode(problem.guess)
 
 
-def missing(requests: Sequence[Request], journal: Journal) -> list[list[Settings]]:
-    """What has not been measured, grouped into runs that differ in the number of samples alone; in order."""
+def missing(requests: Sequence[Request], journal: Journal, *, path: bool = False) -> list[list[Settings]]:
+    """What has not been measured, grouped into runs that differ in the number of samples alone; in order.
+
+    path   what was measured without the length of its way counts as missing
+    """
     groups: dict[str, list[Settings]] = {}
     for request in requests:
-        if journal.get(request.settings) is None:
+        known = journal.get(request.settings)
+        if known is None or (path and "path" not in known.measures):
             groups.setdefault(journal.key(replace(request.settings, samples=1)), []).append(request.settings)
     return list(groups.values())
 
@@ -157,9 +161,11 @@ class Estimate:
         return f"{self.of:,} points{known}: {_duration(self.seconds)}."
 
 
-def estimate(requests: Sequence[Request], subject: Subject, journal: Journal | None, timings: Timings) -> Estimate:
+def estimate(
+    requests: Sequence[Request], subject: Subject, journal: Journal | None, timings: Timings, *, path: bool = False
+) -> Estimate:
     """How many points are missing and how long they will take, by each method's measured timing."""
-    groups = missing(requests, journal) if journal is not None else _all_groups(requests)
+    groups = missing(requests, journal, path=path) if journal is not None else _all_groups(requests)
     height, width = subject.degraded.shape[-2:] if subject.clean is None else subject.clean.shape[-2:]
     pixels, total, before = height * width, 0.0, {}
     for group in groups:
