@@ -90,6 +90,10 @@ def test_a_record_makes_the_same_comparison_again(library: Library):
     record = json.loads(json.dumps(asked.record(run(asked, library))))
     again = comparison.prepare(noisy(), comparison.again(record), library)
     assert [c.job.settings for c in again.contenders] == [c.job.settings for c in asked.contenders]
+    full = [wish | {"precision": "float32"} for wish in TWO]
+    asked = comparison.prepare(noisy(), full, library, task="denoise")
+    again = comparison.prepare(noisy(), comparison.again(asked.record()), library)
+    assert {c.job.settings.precision for c in again.contenders} == {"float32"}
     one = comparison.again({"settings": asked.contenders[0].job.settings.to_json()})
     assert len(one) == 1 and one[0]["method"] == "dvsr"
 
@@ -133,6 +137,9 @@ def test_wishes_are_read_from_text():
     assert wish("method=dvsr, steps=20,grid=uniform") == {"method": "dvsr", "steps": "20", "spacing": "uniform"}
     with pytest.raises(SettingsError, match="NAME=VALUE"):
         wish("dvsr")
+    for name in ("task", "photo", "options"):
+        with pytest.raises(SettingsError, match="is no setting"):
+            wish(f"method=dvsr,{name}=1")
 
 
 def test_the_command_writes_pictures_sheet_settings_and_report(library: Library, tmp_path: Path, capsys):
@@ -148,9 +155,11 @@ def test_the_command_writes_pictures_sheet_settings_and_report(library: Library,
     assert names == {"A.png", "B.png", "sheet.png", "settings.json", "report.html"}
     assert export.read_settings(tmp_path / "out" / "B.png")["settings"]["method"] == "irsde"
     like = ["--like", str(tmp_path / "out" / "settings.json")]
-    assert main([*command, *like, "-o", str(tmp_path / "again"), "--json"]) == 0
+    photo = ["compare", str(tmp_path / "photo.png"), "--device", "cpu"]
+    assert main([*photo, *like, "-o", str(tmp_path / "again"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["settings"]["B"]["method"] == "irsde"
     first, second = (images.load(tmp_path / name / "B.png").rgb.numpy() for name in ("out", "again"))
     assert np.array_equal(first, second)
-    assert main([*command, *like, *settings, "-o", str(tmp_path / "no")]) == 2
-    assert "Leave out either" in capsys.readouterr().err
+    for more in (settings, ["--seed", "5"], ["--task", "denoise"]):
+        assert main([*photo, *like, *more, "-o", str(tmp_path / "no")]) == 2
+        assert "Leave out either" in capsys.readouterr().err

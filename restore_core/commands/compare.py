@@ -28,7 +28,7 @@ def add_parser(commands: Any) -> None:
         p.add_argument(f"--{letter}", metavar="NAME=VALUE,...", help=f"settings, for example {EXAMPLE}")
     p.add_argument("--like", type=Path, metavar="FILE", help="settings.json of an earlier comparison")
     p.add_argument("--task", default="auto", help="auto, or what is wrong with the photo")
-    p.add_argument("--seed", default="0", help="of all that name none of their own")
+    p.add_argument("--seed", metavar="N", help="of all that name none of their own; default 0")
     p.add_argument("--clean", type=Path, metavar="FILE", help="the picture that the photo was made from")
     p.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="pictures, sheet, settings, report")
     options.add_models(p)
@@ -57,10 +57,10 @@ def _compare(asked: argparse.Namespace) -> int:
 def _wishes(asked: argparse.Namespace) -> list[dict[str, Any]]:
     given = [getattr(asked, letter) for letter in LETTERS.lower()]
     if asked.like is not None:
-        if any(given):
+        if any(given) or asked.seed is not None or asked.task != "auto":
             raise SettingsError("--like brings the settings of all, so none can be given beside it. Leave out either.")
         return [dict(wish) for wish in comparison.again(_read(asked.like))]
-    return [{"seed": asked.seed} | wish(text) for text in given if text is not None]
+    return [{"seed": asked.seed or 0} | wish(text) for text in given if text is not None]
 
 
 def wish(text: str) -> dict[str, Any]:
@@ -70,7 +70,10 @@ def wish(text: str) -> dict[str, Any]:
         name, is_, value = part.partition("=")
         if not is_ or not name.strip():
             raise SettingsError(f"'{part}' is not NAME=VALUE, so it is no setting. Write {EXAMPLE}, for example.")
-        found[{"grid": "spacing"}.get(name.strip(), name.strip())] = value.strip()
+        name = {"grid": "spacing"}.get(name.strip(), name.strip())
+        if name not in ("method", "variant", "preset"):
+            options.check_free(name, part)
+        found[name] = value.strip()
     if "preset" in found:
         found["preset"] = options.whole("preset", found["preset"])
     return found

@@ -163,7 +163,7 @@ def again(record: Mapping[str, Any]) -> list[Wish]:
 
 def _wish(settings: Settings) -> Wish:
     fields = settings.to_json()
-    return {key: value for key, value in fields.items() if key not in ("options", "precision")} | dict(settings.options)
+    return {key: value for key, value in fields.items() if key != "options"} | dict(settings.options)
 
 
 def _notes(contenders: Sequence[Contender]) -> tuple[str, ...]:
