@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from restore_core import images
+from restore_core.checkpoints import catalogue, files
 from restore_core.cli import main
 
 
@@ -96,6 +97,7 @@ def test_automatic_tells_what_it_saw(photo: Path, capsys):
         ["--device", "abacus"], ["--grid", "odd"], ["--samples", "0"],
         ["--tile", "5"], ["--precision", "int1"], ["--like", "nowhere.png"], ["--nonsense"], ["-o", "x.txt"],
         ["-o", "no/such/folder/x.png"], ["--max-pixels", "10"],
+        *(["--option", f"{name}=1"] for name in ("task", "method", "variant", "preset", "paper", "photo", "options")),
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -164,6 +166,21 @@ def test_train(photo: Path, tmp_path: Path, capsys):
     assert run("train", "--data", data, *words) == 0
     assert (tmp_path / "out" / "denoise.safetensors").exists()
     refused(capsys, "train", "--data", tmp_path / "nowhere", *words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--limit", "0"], ["--limit", "-1"], ["--mean-of", "-1"], ["--damage", "sigma=nan"], ["--damage", "sigmo=3"],
+        ["--random", "one-stage", "--damage", "sigma=3"], ["--variant", "compact-jpeg", "--weights", "SHIPPED"],
+        ["--option", "method=sr3"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_evaluate_cannot_do_is_refused(photo: Path, capsys, words: list[str]):
+    shipped = files.locate(catalogue.record("compact/denoise"))
+    words = [str(shipped) if word == "SHIPPED" else word for word in words]
+    refused(capsys, "evaluate", photo.parent, "--task", "denoise", "--method", "dvsr", "--steps", 1, *words)
 
 
 def test_no_command_is_a_sentence_too(capsys):

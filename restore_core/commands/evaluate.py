@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ def add_parser(commands: Any) -> None:
 
 def _evaluate(asked: argparse.Namespace) -> int:
     options.use_models(asked)
-    changes = options.given(asked)
+    changes, damage = options.given(asked), dict(_pair(text) for text in asked.damage)
+    _refuse_both(asked, "weights", "variant")
+    _refuse_both(asked, "random", "damage")
     library = Library(asked.device)
     task_called(asked.task)
     own = own_weights(asked.weights) if asked.weights else None
@@ -46,10 +49,9 @@ def _evaluate(asked: argparse.Namespace) -> int:
     found = []
     for folder in asked.folder:
         tables = evaluate(
-            folder, asked.task, methods, library, mean_of=options.whole("--mean-of", asked.mean_of),
-            damage=dict(_pair(text) for text in asked.damage), changes=changes, own=own,
-            recipe=asked.random, variant=asked.variant,
-            limit=None if asked.limit is None else options.whole("--limit", asked.limit),
+            folder, asked.task, methods, library, mean_of=options.whole("--mean-of", asked.mean_of, 0),
+            damage=damage, changes=changes, own=own, recipe=asked.random, variant=asked.variant,
+            limit=None if asked.limit is None else options.whole("--limit", asked.limit, 1),
         )  # fmt: skip
         *_, scores = tqdm(tables, unit="picture", disable=None, leave=False)
         heading = f"{folder.name}, {scores[0].pictures} pictures\n\n" if len(asked.folder) > 1 else ""
@@ -64,9 +66,18 @@ def _evaluate(asked: argparse.Namespace) -> int:
 def _pair(text: str) -> tuple[str, float]:
     name, _, number = text.partition("=")
     try:
-        return name, float(number)
+        value = float(number)
     except ValueError:
-        raise SettingsError(f"--damage '{text}' is not NAME=NUMBER. Write sigma=25, for example.") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise SettingsError(f"--damage '{text}' is not NAME=NUMBER. Write sigma=25, for example.")
+    return name, value
+
+
+def _refuse_both(asked: argparse.Namespace, one: str, other: str) -> None:
+    """SettingsError where two arguments were given of which one would have no effect."""
+    if getattr(asked, one) and getattr(asked, other):
+        raise SettingsError(f"--{one} takes the place of what --{other} names, so both cannot be. Leave out either.")
 
 
 __all__ = ["add_parser"]

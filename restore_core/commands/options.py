@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from restore_core import images
+from restore_core import images, job
 from restore_core.checkpoints.folders import also_look_in
 from restore_core.errors import SettingsError
 from restore_core.samplers import GRID_LABELS, SAMPLERS
 
 NUMBERS = ("steps", "eta", "variance", "noise", "strength", "seed", "samples", "tile", "overlap")
 PAPER = "paper"
+TAKEN = frozenset({"self", "options", *signature(job.plan).parameters}) - {"changes"}
 EXPERT = (*NUMBERS, "sampler", "spacing", "precision")
 
 
@@ -71,15 +73,31 @@ def _option(text: str) -> tuple[str, str]:
     key, found, value = text.partition("=")
     if not found or not key.isidentifier():
         raise SettingsError(f"--option '{text}' is not KEY=VALUE. Write guidance=0.8, for example.")
+    check_free(key, f"--option {text}")
     return key, value
 
 
-def whole(name: str, text: object) -> int:
-    """`text` as a whole number, or a sentence that names the argument."""
+def check_free(name: str, told: str) -> None:
+    """SettingsError where a name that was given as a setting is an argument of the planning itself."""
+    if name in TAKEN:
+        raise SettingsError(
+            f"'{told}' is no setting of the way of restoring. What a command takes by itself is an argument of its "
+            f"own, as --task is."
+        )
+
+
+def whole(name: str, text: object, least: int | None = None) -> int:
+    """`text` as a whole number of at least `least`, or a sentence that names the argument."""
     try:
-        return int(str(text))
+        number = int(str(text))
     except ValueError:
         raise SettingsError(f"{name} is '{text}', and only whole numbers work there. Choose one.") from None
+    if least is not None and number < least:
+        raise SettingsError(f"{name} is {number}, and nothing can be done with so few. Choose {least} or more.")
+    return number
 
 
-__all__ = ["EXPERT", "PAPER", "add_expert", "add_models", "add_reading", "given", "preset", "use_models", "whole"]
+__all__ = [
+    "EXPERT", "PAPER", "add_expert", "add_models", "add_reading", "check_free", "given", "preset", "use_models",
+    "whole",
+]  # fmt: skip
