@@ -22,6 +22,7 @@ from benchmarks.hosting import served
 from restore_core import export
 from restore_core.library import Library
 from restore_core.methods import METHODS
+from restore_core.ui import TABS
 
 pytestmark = pytest.mark.browser
 
@@ -236,6 +237,23 @@ def test_a_number_typed_beyond_a_slider_is_brought_to_its_end_and_the_estimate_t
 TABS_ARE_WHOLE = """
   [...document.querySelectorAll("#tabs > .tab-wrapper .tab-container:not(.visually-hidden) [role=tab]")]
   .every((tab) => tab.scrollWidth <= tab.clientWidth + 1)"""  # their words are not cut
+
+
+HEAD = """() => ["h1", "#tabs > .tab-wrapper"].map((head) => {
+  const box = document.querySelector(head).getBoundingClientRect();
+  return [Math.round(box.left), Math.round(box.top), Math.round(box.width)];
+})"""
+
+
+def test_the_head_stands_still_whatever_tab_is_open(desktop: Watched):
+    page = desktop.page
+    places = set()
+    for _, title, _ in TABS:
+        page.get_by_role("tab", name=title, exact=True).click()
+        page.wait_for_timeout(500)
+        page.evaluate("scrollTo(0, 0)")
+        places.add(str(page.evaluate(HEAD)))
+    assert len(places) == 1, places
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
