@@ -15,7 +15,7 @@ from restore_core.checkpoints.catalogue import COMPACT
 from restore_core.diagnosis import diagnose
 from restore_core.engine import Frame, never, restore
 from restore_core.errors import NotFinite, SettingsError
-from restore_core.images import Photo, join_alpha
+from restore_core.images import Photo, comfortable, comfortable_size, join_alpha
 from restore_core.library import Library, card, worked_pixels
 from restore_core.methods import METHODS
 from restore_core.samplers import SAMPLERS
@@ -117,14 +117,23 @@ def method_of(variant: str) -> str:
 
 
 def again(photo: Photo, record: Mapping[str, Any]) -> Job:
-    """The job that a result's record tells of, for `photo`."""
+    """The job that a result's record tells of, for `photo`, or for the smaller copy of it that the run was made on."""
     if not isinstance(record.get("settings"), Mapping):
         raise SettingsError(
             "This record holds no settings, so the run cannot be repeated. Choose a file saved by Stepback."
         )
     settings = Settings.from_json(record["settings"])
     chosen = card(settings.method)
+    if _size_in(record) == comfortable_size(photo.size):
+        photo = comfortable(photo)
     return Job(photo, chosen.variant(settings.variant).task, chosen.checked(settings), "As in the file given.")
+
+
+def _size_in(record: Mapping[str, Any]) -> tuple[int, ...]:
+    """(height, width) of the photo that a record tells of; empty where it tells none."""
+    told = record.get("input")
+    size = told.get("size") if isinstance(told, Mapping) else None
+    return tuple(size) if isinstance(size, list) else ()
 
 
 def run(job: Job, library: Library, *, stop: Callable[[], bool] = never) -> Iterator[Frame]:

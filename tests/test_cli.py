@@ -63,6 +63,15 @@ def test_like_repeats_a_result_bit_for_bit(photo: Path, capsys, suffix: str):
     assert (cv2.imread(str(first)) == cv2.imread(str(second))).all()
 
 
+def test_like_takes_the_smaller_copy_that_the_run_was_made_on(photo: Path, capsys, monkeypatch):
+    monkeypatch.setattr(images.reduction, "__defaults__", (560,))
+    for name, words in (("small", ["--smaller"]), ("large", [])):
+        first, second = photo.with_name(f"{name}.png"), photo.with_name(f"{name}-again.png")
+        assert run("restore", photo, "-o", first, "--task", "denoise", "--steps", 2, *words) == 0
+        assert run("restore", photo, "-o", second, "--like", first) == 0
+        assert np.array_equal(cv2.imread(str(first)), cv2.imread(str(second)))
+
+
 def test_like_takes_no_other_settings(photo: Path, capsys):
     out = photo.with_name("a.png")
     assert run("restore", photo, "-o", out, "--task", "denoise", "--steps", 2) == 0
