@@ -220,6 +220,19 @@ def test_the_preset_moves_by_keyboard_and_the_dice_draws_a_number(desktop: Watch
     page.wait_for_function("(b) => document.querySelector('#seed input').value !== b", arg=before)
 
 
+def test_a_question_is_one_stop_and_answered_by_arrows_and_examples_have_names(desktop: Watched):
+    page = desktop.page
+    page.wait_for_selector("#examples .gallery-item[aria-label='blurry cat']")
+    page.focus("#examples .gallery-item >> nth=-1")
+    page.keyboard.press("Tab")
+    for task in ("deblur", "sr4", "sr2"):  # Gradio names a button anew when it is chosen: the group has to hold
+        page.keyboard.press("ArrowDown")
+        page.wait_for_function("t => document.querySelector('#task input:checked').value === t", arg=task)
+        page.wait_for_function("document.querySelector('#task label.selected input') === document.activeElement")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('#task') === null")
+
+
 def test_a_number_typed_beyond_a_slider_is_brought_to_its_end_and_the_estimate_tells_of_it(desktop: Watched):
     page = desktop.page
     desktop.upload(CAT)

@@ -24,6 +24,7 @@ TABS: tuple[tuple[str, str, Callable[[Desk], object]], ...] = (  # id, title, wh
     ("models", "Models", models.fill),
 )
 
+SCRIPTS = ("sliders.js", "accessible.js")  # one function each, called when the page is there
 TITLE = "Stepback"
 HOUR, DAY = 3600, 86_400  # seconds
 HEADER = (
@@ -112,10 +113,11 @@ def theme() -> gr.themes.Base:
 def launch_options(*, debug: bool = False) -> dict[str, Any]:
     """Arguments of page.launch that belong to the page rather than to the machine."""
     here = Path(__file__).parent
+    scripts = ",\n".join((here / name).read_text(encoding="utf-8").rstrip() for name in SCRIPTS)
     return {
         "theme": theme(),
         "css": "\n".join(path.read_text(encoding="utf-8") for path in sorted(here.glob("page*.css"))),
-        "js": (here / "sliders.js").read_text(encoding="utf-8"),
+        "js": f"() => {{ for (const begin of [{scripts}]) begin(); }}",
         "max_file_size": "1gb",  # weights; a photo's size is judged when it is opened
         "run_history": False,
         "footer_links": ["settings"],
