@@ -488,6 +488,9 @@ def test_a_photo_is_looked_at_and_judged(tab: restore.Tab, photo: str, tmp_path:
     seen = tab.look(photo)
     assert seen[tab.about]["size"] == [20, 30] and seen[tab.about]["task"] == "sr4" and "30 × 20" in seen[tab.facts]
     assert tab.look(None)[tab.about] == {}
+    Image.new("L", (9000, 6000)).save(tmp_path / "huge.png")
+    refused = tab.look(str(tmp_path / "huge.png"))
+    assert "54.0 million pixels" in refused[tab.message] and not refused[tab.smaller]["visible"]  # there is no copy of it
     (tmp_path / "x<i>.png").write_text("text")
     refused = tab.look(str(tmp_path / "x<i>.png"))
     assert refused[tab.about] == {} and "holds text" in refused[tab.message] and "<i>" not in refused[tab.message]

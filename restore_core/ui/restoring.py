@@ -107,8 +107,8 @@ class Tab:
         try:
             if path:
                 header = images.inspect(path)
-                large = is_large(header)
                 seen = diagnose(images.load(path, max_pixels=self.desk.max_pixels).rgb)
+                large = is_large(header)  # a smaller copy of what could be read
                 about = {"size": list(header.size), "task": seen.task, "sentence": seen.sentence}
                 line = " ".join([look_of(header) + ".", *header.notes])
                 if header.format == "TIFF":
