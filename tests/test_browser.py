@@ -267,6 +267,7 @@ def test_the_head_stands_still_whatever_tab_is_open(desktop: Watched):
         page.evaluate("scrollTo(0, 0)")
         places.add(str(page.evaluate(HEAD)))
     assert len(places) == 1, places
+    assert page.inner_text("footer").strip() == "Settings"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
