@@ -35,6 +35,16 @@ def opened(watched: Watched, photo: Path = CAT) -> Any:
     return page
 
 
+def test_the_button_is_in_sight_with_a_photo_in(desktop: Watched):  # noqa: F811
+    page = opened(desktop)
+    desktop.say("#compare-facts", "so ")  # what was seen
+    page.evaluate("scrollTo(0, 0)")
+    box = page.locator("#compare-run").bounding_box()
+    assert box["y"] + box["height"] <= 900
+    words = lambda task: [word.strip() for word in page.locator(f"{task} label").all_text_contents()]  # noqa: E731
+    assert words("#compare-task")[:-1] == words("#task")  # and then: as the cards say
+
+
 def number(page: Any, elem_id: str, value: int) -> None:
     page.locator(f"{elem_id} input").fill(str(value))
     page.keyboard.press("Tab")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
+from restore_core.checkpoints.catalogue import COMPACT
 from restore_core.comparison import LETTERS
 from restore_core.degradations import TASKS
 from restore_core.library import card
@@ -26,21 +27,22 @@ def fill(desk: Desk) -> Tab:
             photo = _photo("Drop a photo here", "compare-photo", 200)
             facts = gr.HTML(elem_id="compare-facts", apply_default_css=False)
             task = gr.Radio(_tasks(desk), value="auto", label="What is wrong with it?", elem_id="compare-task")
-            with gr.Accordion("The clean picture", open=False, elem_id="compare-truth"):
-                gr.HTML(widgets.text(CLEAN_INFO), apply_default_css=False)
-                clean = _photo("Drop the clean picture here", "compare-clean", 140)
-            holes = masking.fill("compare")
-            same = gr.Checkbox(True, label="Same starting noise for all", info=SAME_INFO, elem_id="compare-same")
-            with gr.Row(elem_id="compare-variation"):
-                seed = gr.Number(
-                    1, precision=0, minimum=0, maximum=widgets.MAX_SEED, label="Variation number (seed)",
-                    elem_id="compare-seed", scale=3, min_width=120,
-                )  # fmt: skip
-                dice = gr.Button("New number", size="sm", elem_id="compare-dice", scale=1, min_width=110)
             with gr.Row(elem_id="compare-press"):
                 run = gr.Button("Compare", variant="primary", elem_id="compare-run", scale=3, min_width=140)
                 stop = gr.Button("Stop", elem_id="compare-stop", scale=1, min_width=90, interactive=False)
             message = widgets.announcement("compare-message")
+            with gr.Accordion("The clean picture", open=False, elem_id="compare-truth"):
+                gr.HTML(widgets.text(CLEAN_INFO), apply_default_css=False)
+                clean = _photo("Drop the clean picture here", "compare-clean", 140)
+            holes = masking.fill("compare")
+            with gr.Accordion("Starting noise", open=False, elem_id="compare-noise"):
+                same = gr.Checkbox(True, label="Same starting noise for all", info=SAME_INFO, elem_id="compare-same")
+                with gr.Row(elem_id="compare-variation"):
+                    seed = gr.Number(
+                        1, precision=0, minimum=0, maximum=widgets.MAX_SEED, label="Variation number (seed)",
+                        elem_id="compare-seed", scale=3, min_width=120,
+                    )  # fmt: skip
+                    dice = gr.Button("New number", size="sm", elem_id="compare-dice", scale=1, min_width=110)
         with gr.Column(scale=10, min_width=320, elem_id="compare-seeing"):
             with gr.Row(elem_id="compare-cards", equal_height=False):
                 laid = [
@@ -89,7 +91,7 @@ def _tasks(desk: Desk) -> list[tuple[str, str]]:
     """The tasks that weights on this machine undo."""
     every = ((key, v) for key, method in METHODS.items() for v in method.card.variants if v.task in TASKS)
     able = {v.task for key, v in every if desk.library.has(key, v.key)}
-    named = [(task.label, key) for key, task in TASKS.items() if key in able]
+    named = [(TASKS[key].label, key) for key in dict.fromkeys((*COMPACT, *TASKS)) if key in able]  # as in Restore
     return [("I am not sure", "auto"), *named, ("As the cards say", TOLD)]
 
 
