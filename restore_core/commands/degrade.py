@@ -14,6 +14,7 @@ from restore_core.degradations import DEGRADATIONS, TASKS, Chain, Step
 from restore_core.degradations.realworld import RECIPES, draw
 from restore_core.errors import SettingsError
 
+BESIDE = ("output", "size")  # printed with a chain, no part of it
 EPILOG = "operators and their options:\n" + "\n".join(
     f"  {d.key}: {', '.join(f'{o.key}={o.default}' for o in d.options)}" for d in DEGRADATIONS.values()
 )
@@ -50,7 +51,8 @@ def _degrade(asked: argparse.Namespace) -> int:
         damaged, record = chain(photo.rgb), chain.to_json()
     export.save(damaged, asked.output, like=photo, settings={"degradation": record})
     if asked.json:
-        print(json.dumps(record | {"output": str(asked.output), "size": list(damaged.shape[-2:])}))
+        beside = dict(zip(BESIDE, (str(asked.output), list(damaged.shape[-2:])), strict=True))
+        print(json.dumps(record | beside))
     else:
         print(f"{asked.output}: {_told(record)}", file=sys.stderr)
     return 0
@@ -62,11 +64,17 @@ def _chain(asked: argparse.Namespace) -> Chain:
         return draw(asked.random, 1 if seed is None else seed)
     if asked.chain is None:
         return Chain(tuple(Step.from_text(text) for text in asked.op), 1 if seed is None else seed)
-    try:
-        chain = Chain.from_text(asked.chain.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The chain {asked.chain} cannot be read ({error}). Choose another file.") from None
+    chain = _read(asked.chain)
     return chain if seed is None else Chain(chain.steps, seed)
+
+
+def _read(path: Path) -> Chain:
+    """A chain from a file, which may be what --json printed."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"The chain {path} cannot be read ({error}). Choose another file.") from None
+    return Chain.from_json({k: v for k, v in data.items() if k not in BESIDE} if isinstance(data, dict) else data)
 
 
 def _as_measured(asked: argparse.Namespace, photo: images.Photo) -> tuple[Any, dict[str, Any]]:
