@@ -19,10 +19,12 @@ from restore_core.engine import Frame
 from restore_core.errors import SettingsError
 from restore_core.library import Library, card
 from restore_core.samplers import SAMPLERS
+from restore_core.timing import Line, Timing
 from restore_core.ui import cards, compare, comparing
 from restore_core.ui.cards import FIELDS
 from restore_core.ui.comparing import Message, compared
 from restore_core.ui.desk import Desk
+from restore_core.ui.foreseeing import LATER
 from restore_core.ui.sessions import SessionStore
 
 pytestmark = pytest.mark.usefixtures("loops")
@@ -239,6 +241,24 @@ def test_settings_that_were_sent_stay_when_the_photo_is_looked_at(tab: compare.T
     shown = [key for key in FIELDS if key != "seed"]
     values = [{key: sent[c.controls[key]]["value"] for key in shown} | {"seed": 1} for c in tab.cards]
     assert tab.follow(sent[tab.task], "denoise", *flat(*values)).keys() == {tab.seen}
+
+
+def test_how_long_it_takes_is_told_before_the_button_is_pressed(tab: compare.Tab, photo: str, monkeypatch):
+    page, library = SimpleNamespace(session_hash="s"), tab.desk.library
+    monkeypatch.setattr(library, "_measured", lambda settings: Timing(Line(0.0, 0.0), Line(1.0, 0.0)))  # 1 s a call
+    told = tab.foresee(page, photo, "deblur", 2, *flat(*four()))
+    assert "Takes about 25 s (A about 11 s, B about 12 s): 23 network calls." in told[tab.estimate]
+    assert "C about 13 s" in tab.foresee(page, photo, "deblur", 3, *flat(*four()))[tab.estimate]
+    assert tab.foresee(page, photo, "", 2, *flat(*four()))[tab.estimate] == ""  # it could not be read
+    wrong = [values_of() | {"steps": 0}, *four()[1:]]
+    assert "Steps is 0" in tab.foresee(page, photo, "deblur", 2, *flat(*wrong))[tab.estimate]
+    with tab.desk.turns.turn(lambda: False):
+        known = tab.foresee(page, photo, "deblur", 2, *flat(*four()))
+        busy = tab.foresee(page, photo, "deblur", 2, *flat(*[values_of("irsde")] * 4))
+    assert "Takes about 25 s" in known[tab.estimate] and not known[tab.later].active
+    assert LATER in busy[tab.estimate] and busy[tab.later].active
+    absent = tab.foresee(page, photo, "sr4", 2, *flat(*[values_of("sr3") | {"variant": "faces-16-128"}] * 4))
+    assert "of A and B are not here yet" in absent[tab.estimate]
 
 
 def test_cards_come_and_go_between_two_and_four(tab: compare.Tab):

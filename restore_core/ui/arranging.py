@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,9 @@ from restore_core.ui.asking import look_of, need_photo
 from restore_core.ui.cards import FIELDS, Card
 from restore_core.ui.comparing import Message, compared
 from restore_core.ui.desk import Desk, sentence
+from restore_core.ui.foreseeing import Foresight, foreseen_of
 from restore_core.ui.links import Send
+from restore_core.ui.newest import Newest
 from restore_core.ui.turns import AT_ONCE
 
 Updates = dict[Any, Any]
@@ -43,6 +45,8 @@ class Tab:
     clean: gr.Image
     facts: gr.HTML
     task: gr.Radio
+    estimate: gr.HTML
+    later: gr.Timer
     seed: gr.Number
     same: gr.Checkbox
     cards: tuple[Card, ...]
@@ -61,6 +65,7 @@ class Tab:
     incoming: gr.State
     seen: gr.State
     restore: gr.Button
+    newest: Newest = field(default_factory=Newest)
 
     @property
     def sends(self) -> tuple[Send, ...]:
@@ -191,6 +196,22 @@ class Tab:
         own = {card.controls["seed"]: gr.update(interactive=not same) for card in self.cards}
         return own | {self.seed: gr.update(interactive=same)}
 
+    def foresee(self, request: gr.Request, path: str | None, seen: str, count: int, *read: Any) -> Updates:
+        """How long it will take, next to the button before it is pressed. `seen`: empty without a readable photo."""
+        stands, told = self.newest.ask(request.session_hash or ""), Foresight("")
+        try:
+            if path and seen:
+                told = foreseen_of(self._runs(self.values(read)[:count]), images.inspect(path).size, self.desk)
+        except RestoreError as error:
+            told = Foresight(widgets.text(str(error), "error"))
+        if not stands():
+            return {self.estimate: gr.skip(), self.later: gr.skip()}
+        return {self.estimate: told.html, self.later: gr.Timer(active=told.pending)}
+
+    def _runs(self, values: Sequence[dict[str, Any]]) -> dict[str, Settings]:
+        fresh = {"precision": self.desk.library.precision}
+        return {letter: self._settings(cards.wish(one) | fresh) for letter, one in zip(LETTERS, values, strict=False)}
+
     def compare(
         self, request: gr.Request, path: str | None, clean: str | None, task: str, seed: int, same: bool, count: int,
         *read: Any,
@@ -267,21 +288,29 @@ class Tab:
         boxes = [*(card.box for card in self.cards), *self.places, self.count, self.more, self.fewer]
         told = [self.task, self.seen, *self.listed]
         looked = self.photo.change(self.look, self.photo, [self.facts, self.seen, self.message], **last)
-        looked.then(self.follow, told, told[1:], **quick)  # after look: settings sent along have arrived by then
-        self.task.input(self.follow, told, told[1:], **last)
+        followed = looked.then(self.follow, told, told[1:], **quick)  # after look: settings sent along are here by then
+        events = [followed, self.task.input(self.follow, told, told[1:], **last)]
         received = [self.message, self.incoming, self.task, *boxes, *self.listed]
-        self.incoming.change(self.receive, [self.incoming, self.task, *self.listed], received, **last)
+        events += [self.incoming.change(self.receive, [self.incoming, self.task, *self.listed], received, **last)]
         for one in self.cards:
             for key in ("method", "variant", "sampler"):
                 handler = partial(self.moved, letter=one.letter, key=key)
-                one.controls[key].input(handler, one.listed, one.listed, **last)
+                events += [one.controls[key].input(handler, one.listed, one.listed, **last)]
+            events += [one.controls["steps"].input(lambda: None, **last)]
         holes.take.click(lambda path: path, self.photo, holes.canvas, **quick)
         holes.use.click(self.mark, [self.photo, holes.canvas], [self.photo, self.message], **quick)
-        self.more.click(partial(self.arrange, change=1), self.count, boxes, **quick)
-        self.fewer.click(partial(self.arrange, change=-1), self.count, boxes, **quick)
+        events += [self.more.click(partial(self.arrange, change=1), self.count, boxes, **quick)]
+        events += [self.fewer.click(partial(self.arrange, change=-1), self.count, boxes, **quick)]
         pair = [*self.cards[0].listed, *self.cards[1].listed]
-        swap.click(partial(self.hand_over, swap=True), self.listed, pair, **quick)
-        copy.click(partial(self.hand_over, swap=False), self.listed, pair, **quick)
+        events += [swap.click(partial(self.hand_over, swap=True), self.listed, pair, **quick)]
+        events += [copy.click(partial(self.hand_over, swap=False), self.listed, pair, **quick)]
+        foresee = {
+            "fn": self.foresee, "inputs": [self.photo, self.seen, self.count, *self.listed],
+            "outputs": [self.estimate, self.later], **quick,
+        }  # fmt: skip
+        for event in events:
+            event.then(**foresee)
+        self.later.tick(**foresee)
         self.same.input(self.share, self.same, [self.seed, *(c.controls["seed"] for c in self.cards)], **quick)
         dice.click(lambda: secrets.randbelow(widgets.MAX_SEED), None, self.seed, **quick)
         outputs = [*self.films, self.run, self.stop, self.message, self.viewer, self.table, self.kept, *self.files]

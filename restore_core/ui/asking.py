@@ -185,12 +185,11 @@ def is_large(header: Header) -> bool:
     return header.pixels > COMFORTABLE_PIXELS
 
 
-def seconds(ask: Ask, size: tuple[int, int], library: Library) -> tuple[float, int]:
+def seconds(settings: Settings, size: tuple[int, int], library: Library) -> tuple[float, int]:
     """(seconds, pieces) of a run on a photo of this (height, width), from a measurement of the networks."""
-    settings = ask.settings(library.precision)
-    scale = card(settings.method).variant(settings.variant).scale
-    height, width = size[0] * scale, size[1] * scale
-    latent = not {"autoencoder", "control"}.isdisjoint(ask.weights.weights)  # whose tiles are not the picture's pixels
+    weights = card(settings.method).variant(settings.variant)
+    height, width = size[0] * weights.scale, size[1] * weights.scale
+    latent = not {"autoencoder", "control"}.isdisjoint(weights.weights)  # whose tiles are not the picture's pixels
     tile = 0 if latent else tile_size(settings.tile, height, width)
     pieces = sum(1 for _ in windows(height, width, tile, settings.overlap, 32)) if tile else 1
     pixels, once = worked_pixels(settings, height, width), calls(settings) // settings.samples

@@ -15,6 +15,7 @@ from restore_core.ui.asking import UNSEEN
 from restore_core.ui.desk import Desk
 from restore_core.ui.film import film
 
+LATER = 3.0  # seconds between two looks at whether the device is free
 SAME_INFO = "The runs begin with the same numbers. Off: each with its own variation number."
 CLEAN_INFO = "The picture that your photo was made from, if you have it: results are measured against it too."
 
@@ -27,6 +28,8 @@ def fill(desk: Desk) -> Tab:
             photo = _photo("Drop a photo here", "compare-photo", 200)
             facts = gr.HTML(elem_id="compare-facts", apply_default_css=False)
             task = gr.Radio(_tasks(desk), value="auto", label="What is wrong with it?", elem_id="compare-task")
+            estimate = gr.HTML(elem_id="compare-estimate", apply_default_css=False)
+            later = gr.Timer(LATER, active=False)
             with gr.Row(elem_id="compare-press"):
                 run = gr.Button("Compare", variant="primary", elem_id="compare-run", scale=3, min_width=140)
                 stop = gr.Button("Stop", elem_id="compare-stop", scale=1, min_width=90, interactive=False)
@@ -70,9 +73,9 @@ def fill(desk: Desk) -> Tab:
                 )
                 restore = gr.Button("Photo to Restore", size="sm", elem_id="compare-restore", min_width=130)
     tab = Tab(
-        desk, photo, clean, facts, task, seed, same, tuple(found for found, _ in laid), gr.State(FEWEST), more, fewer,
-        run, stop, message, tuple(films), tuple(places), pictures, table, kept, files, gr.State(None), gr.State(""),
-        restore,
+        desk, photo, clean, facts, task, estimate, later, seed, same, tuple(found for found, _ in laid),
+        gr.State(FEWEST), more, fewer, run, stop, message, tuple(films), tuple(places), pictures, table, kept, files,
+        gr.State(None), gr.State(""), restore,
     )  # fmt: skip
     tab.wire(dice, swap, copy, holes)
     return tab

@@ -9,6 +9,7 @@ from typing import Any
 from restore_core import images
 from restore_core.errors import RestoreError
 from restore_core.library import Library
+from restore_core.settings import Settings
 from restore_core.ui import widgets
 from restore_core.ui.asking import LONG, Ask, calls, duration, seconds
 from restore_core.ui.desk import Desk
@@ -41,21 +42,37 @@ def foreseen(ask: Ask, about: Mapping[str, Any], desk: Desk) -> Foresight:
         return Foresight(widgets.text(str(error), "error"))
 
 
+def foreseen_of(runs: Mapping[str, Settings], size: tuple[int, int], desk: Desk) -> Foresight:
+    """Of runs one after the other on a photo of this (height, width), each by its letter."""
+    lacking = [letter for letter, one in runs.items() if not desk.library.has(one.method, one.variant)]
+    if lacking:
+        told = f"The weights of {' and '.join(lacking)} are not here yet: choose others, or get them on the Models tab."
+        return Foresight(widgets.text(told, "error"))
+    made = counted(sum(map(calls, runs.values())))
+    if desk.turns.busy and not all(map(desk.library.is_measured, runs.values())):
+        return Foresight(widgets.text(f"{made}. {LATER}"), pending=True)
+    each = {letter: seconds(one, size, desk.library)[0] for letter, one in runs.items()}
+    told = ", ".join(f"{letter} {duration(time)}" for letter, time in each.items())
+    whole = sum(each.values())
+    long = " That is long: fewer steps or a smaller photo are faster." if whole > LONG else ""
+    return Foresight(widgets.text(f"Takes {duration(whole)} ({told}): {made}.{long}"))
+
+
 def _times(ask: Ask, size: list[int], library: Library) -> str:
     """Seconds and network calls, and those of the other way of running published weights."""
     if ask.smaller:
         factor = images.reduction(tuple(size))
         size = [int(side / factor) for side in size]
-    time, pieces = seconds(ask, tuple(size), library)
+    time, pieces = seconds(ask.settings(library.precision), tuple(size), library)
     made = calls(ask.settings())
     told = f"Takes {duration(time)}{f', in {pieces} pieces' if pieces > 1 else ''}: {counted(made)}."
     other = replace(ask, paper=not ask.paper, values={}, shown={})
     if ask.weights.published and calls(other.settings()) != made:
-        there, _ = seconds(other, tuple(size), library)
+        there, _ = seconds(other.settings(library.precision), tuple(size), library)
         told += f" {name_of(other)}: {duration(there)}."
     if time > LONG:
         told += " That is long: fewer steps or a smaller copy are faster."
     return told
 
 
-__all__ = ["Foresight", "foreseen"]
+__all__ = ["Foresight", "foreseen", "foreseen_of"]

@@ -39,7 +39,8 @@ class Costs:
         request = self.request
         ask = Ask(request.task, request.method, preset=request.preset, seen=entry.task)
         try:
-            return seconds(ask, request.size_of(entry.size), self.library)[0]
+            settings = ask.settings(self.library.precision)
+            return seconds(settings, request.size_of(entry.size), self.library)[0]
         except RestoreError:
             return 0.0  # its restoration will tell what is the matter
 
