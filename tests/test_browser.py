@@ -252,6 +252,32 @@ TABS_ARE_WHOLE = """
   .every((tab) => tab.scrollWidth <= tab.clientWidth + 1)"""  # their words are not cut
 
 
+IN_SIGHT = """selector => {
+  const { top, bottom } = document.querySelector(selector).getBoundingClientRect();
+  return top >= 0 && bottom <= innerHeight + 1 && bottom > top;
+}"""
+
+
+@pytest.fixture
+def phone(chromium, address) -> Iterator[Watched]:
+    size = {"width": 390, "height": 844}
+    watched = Watched(chromium, address, viewport=size, is_mobile=True, has_touch=True, reduced_motion="reduce")
+    yield watched
+    watched.context.close()
+    assert watched.faults == []
+
+
+def test_on_a_phone_the_film_comes_into_sight_and_then_the_whole_result(phone: Watched):
+    page = phone.page
+    phone.upload(CAT)
+    phone.say("#estimate", "Takes about")
+    page.tap("#run")
+    page.wait_for_function("document.querySelectorAll('#film .strip button').length >= 2")
+    assert page.evaluate(IN_SIGHT, "#film .stage")
+    page.wait_for_selector("#result img", state="visible")
+    page.wait_for_function(f"({IN_SIGHT})('#result') && ({IN_SIGHT})('#keep')")
+
+
 HEAD = """() => ["h1", "#tabs > .tab-wrapper"].map((head) => {
   const box = document.querySelector(head).getBoundingClientRect();
   return [Math.round(box.left), Math.round(box.top), Math.round(box.width)];

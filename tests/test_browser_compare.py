@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_browser import CAT, NARROW_ENOUGH, Watched, address, chromium, desktop  # noqa: F401  fixtures
+from test_browser import (  # noqa: F401  fixtures
+    CAT,
+    IN_SIGHT,
+    NARROW_ENOUGH,
+    Watched,
+    address,
+    chromium,
+    desktop,
+    phone,
+)
 
 from restore_core import export, images
 
@@ -43,6 +52,19 @@ def test_the_button_is_in_sight_with_a_photo_in(desktop: Watched):  # noqa: F811
     assert box["y"] + box["height"] <= 900
     words = lambda task: [word.strip() for word in page.locator(f"{task} label").all_text_contents()]  # noqa: E731
     assert words("#compare-task")[:-1] == words("#task")  # and then: as the cards say
+
+
+def test_on_a_phone_the_films_come_into_sight_but_a_refusal_leaves_the_page_where_it_is(phone: Watched):  # noqa: F811
+    page = phone.page
+    page.locator("#tabs > .tab-wrapper button:visible", has_text="Compare").last.click()
+    page.tap("#compare-run")
+    assert "no photo" in phone.say("#compare-message", "no photo")
+    assert page.evaluate(IN_SIGHT, "#compare-message")
+    page.set_input_files("#compare-photo input[type=file]", CAT)
+    phone.say("#compare-estimate", "Takes about")
+    page.tap("#compare-run")
+    page.wait_for_function(f"{STRIP.format('a')} >= 2")
+    assert page.evaluate(IN_SIGHT, "#compare-film-a .stage")
 
 
 def number(page: Any, elem_id: str, value: int) -> None:
@@ -174,10 +196,10 @@ def test_stop_leaves_what_was_made(desktop: Watched):  # noqa: F811
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
 def test_nothing_is_wider_than_the_screen(chromium, address, tmp_path, width: int, height: int, scheme: str):  # noqa: F811
-    phone = width < 600
+    small = width < 600
     watched = Watched(
-        chromium, f"{address}/?__theme={scheme}", viewport={"width": width, "height": height}, is_mobile=phone,
-        has_touch=phone, color_scheme=scheme,
+        chromium, f"{address}/?__theme={scheme}", viewport={"width": width, "height": height}, is_mobile=small,
+        has_touch=small, color_scheme=scheme,
     )  # fmt: skip
     page = opened(watched)
     assert page.evaluate(NARROW_ENOUGH)

@@ -5,6 +5,7 @@ const radios = [...element.querySelectorAll(".views input")];
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 let run = null, moments = [], latest = null, at = null, timer = 0, spoken = 0, late = 0, drawn = 0;
 
+film.dataset.group = props.group;
 const radioName = "film-view-" + Math.random().toString(36).slice(2);
 function look(view) {
   film.dataset.view = view;
@@ -98,10 +99,14 @@ function begin(value) {
   follow();
   film.style.setProperty("--aspect", Math.min(3, Math.max(0.4, value.aspect || 1.5)));  // a strip would have no height
   film.dataset.tall = value.aspect < 0.9;
-  const box = $(".stage").getBoundingClientRect();
-  if (!props.group && (box.bottom < 0 || box.top > innerHeight - 160)) {
-    film.scrollIntoView({ behavior: calm ? "auto" : "smooth", block: "start" });
-  }
+  if (!value.done) comeIntoView();  // else it is a refusal, and its sentence stands beside the button
+}
+
+function comeIntoView() {  // the first of a group for all of it
+  const { top, bottom } = $(".stage").getBoundingClientRect();
+  const first = [...document.querySelectorAll(".film")].find((other) => other.dataset.group === film.dataset.group);
+  if (first !== film || (top >= 0 && bottom <= innerHeight)) return;
+  film.scrollIntoView({ behavior: calm ? "auto" : "smooth", block: props.group ? "start" : "nearest" });
 }
 
 watch("value", () => {

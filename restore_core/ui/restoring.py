@@ -31,6 +31,15 @@ SHOW_BEFORE = """() => {
   button.setAttribute("aria-pressed", on);
 }"""
 
+SHOW_RESULT = """async () => {
+  const result = document.querySelector("#result"), keep = document.querySelector("#keep");
+  await Promise.all([...result.querySelectorAll("img")].map((img) => img.decode().catch(() => {})));
+  const { top, bottom } = result.getBoundingClientRect(), end = keep.getBoundingClientRect().bottom;
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (top > innerHeight || end <= innerHeight || bottom <= 0) return;
+  (end - top < innerHeight ? keep : result).scrollIntoView({ behavior: calm ? "auto" : "smooth", block: "nearest" });
+}"""  # whoever watched the film sees the whole result, and what it can be kept by
+
 Updates = dict[Any, Any]
 
 
@@ -265,7 +274,7 @@ class Tab:
             self.restore, [self.photo, self.live, self.had, *self.asked], outputs, show_progress="hidden",
             trigger_mode="once", concurrency_id="engine", concurrency_limit=AT_ONCE, api_visibility="private",
         )  # fmt: skip
-        running.then(self.ready, None, [self.run, self.stop], **quick)
+        running.then(self.ready, None, [self.run, self.stop], **quick).then(None, js=SHOW_RESULT)
         self.stop.click(self.halt, None, None, **quick)
 
 
