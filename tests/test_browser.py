@@ -276,6 +276,7 @@ def test_on_a_phone_the_film_comes_into_sight_and_then_the_whole_result(phone: W
     assert page.evaluate(IN_SIGHT, "#film .stage")
     page.wait_for_selector("#result img", state="visible")
     page.wait_for_function(f"({IN_SIGHT})('#result') && ({IN_SIGHT})('#keep')")
+    assert not page.is_visible("#film .stage")  # the result is in its place
 
 
 HEAD = """() => ["h1", "#tabs > .tab-wrapper"].map((head) => {

@@ -5,7 +5,6 @@ const radios = [...element.querySelectorAll(".views input")];
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 let run = null, moments = [], latest = null, at = null, timer = 0, spoken = 0, late = 0, drawn = 0;
 
-film.dataset.group = props.group;
 const radioName = "film-view-" + Math.random().toString(36).slice(2);
 function look(view) {
   film.dataset.view = view;
