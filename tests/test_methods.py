@@ -144,3 +144,11 @@ def test_unknown_words_are_refused_in_a_sentence():
         card("dvsr").settings("compact-deblur", colour=1)
     with pytest.raises(SettingsError, match="no preset 9"):
         card("dvsr").settings("compact-deblur", 9)
+
+
+def test_what_is_no_setting_is_refused_whatever_it_is_called():
+    ours = METHODS["irsde"].card
+    assert ours.settings("compact-jpeg", options={"eta": 0.2}).options["eta"] == 0.2
+    for wrong in ({"options": 1}, {"self": 1}, {"cls": 1}):
+        with pytest.raises(SettingsError):
+            ours.settings("compact-jpeg", **wrong)

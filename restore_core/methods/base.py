@@ -117,13 +117,15 @@ class Card:
         """The card's options and the variant's own."""
         return (*self.options, *self.variant(variant).options)
 
-    def settings(self, variant: str, preset: int = 2, *, paper: bool = False, **changes: Any) -> Settings:
+    def settings(self, /, variant: str, preset: int = 2, *, paper: bool = False, **changes: Any) -> Settings:
         """The variant's defaults, moved by a preset (or to the paper's own run), then by `changes`.
 
         changes   Settings fields or option keys; None means unchanged
         """
         wanted = self._start(self.variant(variant), preset, paper)
         wanted |= {key: value for key, value in changes.items() if value is not None}
+        if not isinstance(wanted.get("options", {}), Mapping):
+            raise SettingsError(f"The options are {wanted['options']!r}, no names with values. Give each by its name.")
         own = {f.name for f in fields(Settings)}
         options = {key: value for key, value in wanted.items() if key not in own}
         chosen = {key: value for key, value in wanted.items() if key in own and key != "options"}
