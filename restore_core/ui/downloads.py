@@ -21,7 +21,7 @@ from restore_core.ui.links import Send
 from restore_core.ui.sessions import Result, Run
 from restore_core.ui.viewer import address
 
-SHOWS = (("Noisy beside guess", "both"), ("Noisy x_t", "noisy"), ("Current guess", "guess"))
+SHOWS = (("Noisy beside guess", "both"), ("Noisy xₜ", "noisy"), ("Current guess", "guess"))
 REPORTED = 1024  # pixels of a picture's long side in a report
 FETCH = """(address) => {
   if (!address) return;
