@@ -376,6 +376,18 @@ def test_stop_before_the_first_step_says_so(desk: Desk, photo: str, engine):
     assert "before the first step" in last.text and last.outcome is None
 
 
+def test_a_stop_that_takes_a_moment_is_told_at_once(desk: Desk, photo: str, engine):
+    seen, go_on = [], threading.Event()
+    engine.broken = lambda: go_on.wait(10)  # a network call that takes long
+    for message in restoration(desk, "s", photo, ASK):
+        seen.append(message.film["caption"])
+        if seen[-1] == "A first look at the whole picture":
+            desk.store.stop("s")
+        if seen[-1].startswith("Stopping"):
+            go_on.set()
+    assert "Stopping, once the first look is done" in seen and seen[-1].startswith("Stopped")
+
+
 def test_closing_the_generator_ends_the_worker(desk: Desk, photo: str, engine):
     engine.pause = 0.01
     shown = ASK.defaults()
@@ -490,7 +502,7 @@ def test_a_photo_is_looked_at_and_judged(tab: restore.Tab, photo: str, tmp_path:
     assert tab.look(None)[tab.about] == {}
     Image.new("L", (9000, 6000)).save(tmp_path / "huge.png")
     refused = tab.look(str(tmp_path / "huge.png"))
-    assert "54.0 million pixels" in refused[tab.message] and not refused[tab.smaller]["visible"]  # there is no copy of it
+    assert "54.0 million pixels" in refused[tab.message] and not refused[tab.smaller]["visible"]  # nor a copy
     (tmp_path / "x<i>.png").write_text("text")
     refused = tab.look(str(tmp_path / "x<i>.png"))
     assert refused[tab.about] == {} and "holds text" in refused[tab.message] and "<i>" not in refused[tab.message]

@@ -78,12 +78,14 @@ def test_points_come_one_by_one_and_are_there_the_next_time(desk: Desk, ask: Ask
 
 def test_stop_keeps_what_is_done_and_frees_the_device(desk: Desk, ask: Ask):
     long = Ask(**{**vars(ask), "values": {"steps": "1, 500"}})
-    texts = []
+    texts, captions = [], []
     for message in sweeping(desk, "s", long):
         texts.append(message.text)
+        captions.append(message.caption)
         if message.board is not None and message.board.points:
             desk.store.stop("s")
     assert "Stopped with 1 of 2 points" in texts[-1] and not desk.turns.busy
+    assert all(caption.startswith("Stop") for caption in captions[-2:])
     assert len(board(desk, long).points) == 1
 
 

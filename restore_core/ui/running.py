@@ -134,6 +134,8 @@ def watch(desk: Desk, session: str, kept: Run, stream: Stream) -> Iterator[Messa
 
 def _caption(news: News, stream: Stream) -> str:
     now = stream.last
+    if stream.stopping:
+        return "Stopping, once the first look is done" if now is None and not news.waiting else "Stopping"
     if news.waiting:
         return waits(news.place, news.until, begun=now is not None)
     if now is None:

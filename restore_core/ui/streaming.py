@@ -165,6 +165,11 @@ class Stream:
         """End at the next network call; what was guessed by then stays in `last`."""
         self._halt.set()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop: it may still be at its last network call."""
+        return self._halt.is_set()
+
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the worker; whether it has ended. One that could not begin has."""
         if self._thread.ident is not None:

@@ -70,6 +70,11 @@ class Sweeping:
         """End at the next network call; every finished point is kept."""
         self._halt.set()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop: it may still be at its last network call."""
+        return self._halt.is_set()
+
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the worker; whether it has ended. One that could not begin has."""
         if self._thread.ident is not None:
@@ -184,6 +189,8 @@ def _sweep(desk: Desk, session: str, found: Board, plan: Sequence[Request], weig
 
 def _caption(work: Sweeping, done: int, of: int) -> str:
     place, until = work.waits
+    if work.stopping:
+        return f"Stopping · {done} of {of} points"
     if place:
         return waits(place, until, begun=not work.waiting)
     left = work.left
