@@ -34,6 +34,9 @@ def fetched(watched: Watched, selector: str, path: Path) -> Path:
 def test_downloads_are_made_when_they_are_asked_for(desktop: Watched, tmp_path: Path):  # noqa: F811
     restored(desktop)
     desktop.page.click("#more-downloads > button")
+    assert "Noisy xₜ" in desktop.page.inner_text("#film-shows")
+    uncut = desktop.page.evaluate("getComputedStyle(document.querySelector('#film-shows')).overflowX")
+    assert uncut == "visible"  # its round corner would cut the first letter
     desktop.page.click("#film-shows label:has-text('Current guess')")
     with Image.open(fetched(desktop, "#download-gif", tmp_path / "film.gif")) as film:
         assert film.n_frames == STEPS  # the last guess is the result, which a GIF holds once
