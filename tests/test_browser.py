@@ -194,12 +194,15 @@ def test_a_bad_file_gets_a_sentence_and_the_next_one_works(desktop: Watched):
     page = desktop.page
     desktop.upload({"name": "letter.png", "mimeType": "image/png", "buffer": b"Dear Sir or Madam"})
     desktop.say("#message", "letter.png holds text")
+    page.wait_for_selector("#photo-in .image-frame.unseen")
+    assert not page.is_visible("#photo-in .image-frame img")  # a broken image
     page.click("#run")
     page.wait_for_selector("#run:not([disabled])")
     desktop.say("#message", "letter.png holds text")
     page.click("#photo-in button[aria-label='Remove Image']")
     desktop.upload(CAT)
     desktop.say("#estimate", "Takes about")
+    assert page.is_visible("#photo-in .image-frame img")
     desktop.settle("#steps", 2)
     page.click("#run")
     page.wait_for_selector("#result img", state="visible")
