@@ -207,6 +207,16 @@ def test_a_methods_own_option_is_set_and_written(photo: Path, capsys):
     assert "guidence" in refused(capsys, *asked, "guidence=1")
 
 
+@pytest.mark.parametrize(
+    ("words", "idle"), [(["--eta", 0.5], "'eta'"), (["--option", "fading=1"], "'fading'"), ([], "")]
+)
+def test_what_is_given_and_has_no_effect_is_told(photo: Path, capsys, words: list[object], idle: str):
+    asked = ("restore", photo, "-o", photo.with_name("out.png"), "--task", "denoise", "--method", "dvsr")
+    assert run(*asked, "--sampler", "heun", "--steps", 2, "--noise", 0.2, *words) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "has no effect" in line]
+    assert len(told) == bool(idle) and idle in "".join(told)
+
+
 def test_a_random_chain_damages_every_method_alike(photo: Path, capsys):
     cv2.imwrite(str(photo), cv2.resize(cv2.imread(str(photo)), (112, 80)))
     asked = ("evaluate", photo.parent, "--task", "blind", "--mean-of", 0, "--method", "dvsr", "--steps", 2, "--random")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from restore_core import images, job
 from restore_core.checkpoints.folders import also_look_in
 from restore_core.errors import SettingsError
 from restore_core.samplers import GRID_LABELS, SAMPLERS
+from restore_core.settings import Settings
 
 NUMBERS = ("steps", "eta", "variance", "noise", "strength", "seed", "samples", "tile", "overlap")
 PAPER = "paper"
@@ -69,6 +71,14 @@ def given(asked: argparse.Namespace) -> dict[str, Any]:
     return own | {key: getattr(asked, key) for key in EXPERT if getattr(asked, key) is not None}
 
 
+def idle(changes: Mapping[str, Any], settings: Settings) -> list[str]:
+    """A sentence for each setting that was given and is nothing to the weights and the sampler that were chosen."""
+    known = {*settings.to_json(), *settings.options}
+    label = SAMPLERS[settings.sampler].label
+    idle = [key for key in changes if key not in known]
+    return [f"'{key}' has no effect: neither these weights nor the sampler '{label}' know it." for key in idle]
+
+
 def _option(text: str) -> tuple[str, str]:
     key, found, value = text.partition("=")
     if not found or not key.isidentifier():
@@ -98,6 +108,6 @@ def whole(name: str, text: object, least: int | None = None) -> int:
 
 
 __all__ = [
-    "EXPERT", "PAPER", "add_expert", "add_models", "add_reading", "check_free", "given", "preset", "use_models",
-    "whole",
+    "EXPERT", "PAPER", "add_expert", "add_models", "add_reading", "check_free", "given", "idle", "preset",
+    "use_models", "whole",
 ]  # fmt: skip

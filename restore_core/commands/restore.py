@@ -63,7 +63,7 @@ def _restore(asked: argparse.Namespace) -> int:
             "Warming up: the network is compiled at its first call, which takes minutes, and again for other sizes.",
             file=sys.stderr,
         )
-    notes = []
+    notes = options.idle(options.given(asked), work.settings)
     try:
         last, recorder = _run(asked, work, library)
     except NotFinite as error:
