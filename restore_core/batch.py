@@ -19,7 +19,8 @@ import logging
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -104,12 +105,19 @@ def plan(folder: Path, out: Path, *, suffix: str = ".png") -> list[Item]:
         raise SettingsError(
             f"There is no picture in {folder} that this program reads ({', '.join(PICTURES)}). Choose another folder."
         )
-    stems = [path.relative_to(folder).with_suffix("") for path in found]
-    twice = {stem for stem in stems if stems.count(stem) > 1} if len(set(stems)) < len(stems) else set()
-    return [
-        Item(path, out / (path.relative_to(folder).as_posix() + suffix if stem in twice else f"{stem}{suffix}"))
-        for path, stem in zip(found, stems, strict=True)
-    ]
+    names = _names([path.relative_to(folder) for path in found], suffix)
+    return [Item(path, out / name) for path, name in zip(found, names, strict=True)]
+
+
+def _names(photos: Sequence[Path], suffix: str) -> list[str]:
+    """One result each: the photo's name with `suffix` in place of its own, or behind it where two would be one."""
+    names = [f"{photo.with_suffix('').as_posix()}{suffix}" for photo in photos]
+    while twice := {name for name, count in Counter(names).items() if count > 1}:
+        names = [
+            f"{photo.as_posix()}{suffix}" if name in twice else name
+            for photo, name in zip(photos, names, strict=True)
+        ]
+    return names
 
 
 def unheard(item: Item, work: Job, frame: Frame | None) -> None:

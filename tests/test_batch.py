@@ -77,6 +77,9 @@ def test_results_never_share_a_name_and_are_not_taken_for_photos(photos: Path):
     export.save(torch.rand(1, 3, 20, 24), out / "old.png")
     names = [i.target.relative_to(out).as_posix() for i in batch.plan(photos, out)]
     assert names == ["a.jpg.png", "a.png.png", "b.png", "more/c.png"]
+    export.save(torch.rand(1, 3, 20, 24), photos / "a.jpg.png")  # already called what a.jpg's result is called
+    names = [i.target.relative_to(out).as_posix() for i in batch.plan(photos, out)]
+    assert names == ["a.jpg.png", "a.jpg.png.png", "a.png.png", "b.png", "more/c.png"]
 
 
 @pytest.mark.parametrize("what", ["missing", "empty"])
