@@ -100,6 +100,13 @@ def test_sixteen_bits_in_sixteen_bits_out(tmp_path: Path, with_alpha: bool) -> N
         assert (back.alpha - alpha).abs().max() <= 0.5001 / 65535
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp"])
+def test_where_sixteen_bits_become_eight_it_is_told(tmp_path: Path, name: str) -> None:
+    (note,) = export.save(result(), tmp_path / name, like=photo(bits=16))
+    assert "8 bits" in note and "PNG" in note
+    assert export.save(result(), tmp_path / name, like=photo(bits=8)) == ()
+
+
 def test_alpha_grows_with_the_result(tmp_path: Path) -> None:
     alpha = torch.zeros(1, 1, 4, 6)
     alpha[..., :3] = 1

@@ -51,7 +51,10 @@ def save(
         if not kind.has_alpha:
             image = flatten(image)
             notes += (f"{kind.name} holds no transparency: what was transparent is white.",)
-    data, lost = _encode_safely(kind, image, 8 if like is None else like.bits, quality, metadata, path)
+    bits = 8 if like is None else like.bits
+    if bits > kind.bits:
+        notes += (f"{kind.name} holds {kind.bits} bits a channel, and your photo has {bits}: PNG keeps them.",)
+    data, lost = _encode_safely(kind, image, bits, quality, metadata, path)
     write_whole(path, data)
     return notes + lost
 
@@ -158,9 +161,10 @@ class Kind:
     encode: Callable[[Tensor, int, int, Metadata], bytes]
     has_alpha: bool
     longest_side: int
+    bits: int = 8  # a channel, at most
 
 
-_PNG = Kind("PNG", _encode_png, True, 1_000_000)
+_PNG = Kind("PNG", _encode_png, True, 1_000_000, 16)
 _JPEG = Kind("JPEG", _encode_jpeg, False, 65_500)
 _WEBP = Kind("WebP", _encode_webp, True, 16_383)
 _KINDS = {".png": _PNG, ".jpg": _JPEG, ".jpeg": _JPEG, ".webp": _WEBP}
