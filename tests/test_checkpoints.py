@@ -687,6 +687,16 @@ def test_what_came_with_the_project_is_not_removed():
         files.remove(catalogue.record("compact/sr4"))
 
 
+def test_what_came_with_the_project_is_not_replaced(weights: Path):
+    rain, haze = (catalogue.record(f"compact/{task}") for task in ("rain", "haze"))
+    brought = Path(catalogue.__file__).parents[2] / "weights" / haze.file
+    assert files.add(rain, brought) == weights / rain.file  # where it was missing
+    before = files.path_of(rain).read_bytes()
+    with pytest.raises(CheckpointError, match="not replaced"):
+        files.add(rain, Path(catalogue.__file__).parents[2] / "weights" / rain.file)
+    assert files.path_of(rain).read_bytes() == before
+
+
 @pytest.mark.parametrize("how", ["params_ema before params", "module._orig_mod."])
 def test_a_file_is_converted_to_its_bare_state_dict(how: str, tmp_path: Path):
     state = network().state_dict()

@@ -84,8 +84,13 @@ def add(checkpoint: Checkpoint, path: Path) -> Path:
     """Bring a file to where the record's is looked for, if it is the record's; the new path.
 
     It is copied, or renamed where it lies in the weights folder already. A folder of diffusers' kind is put together
-    to one file.
+    to one file. What came with the project is not replaced.
     """
+    if checkpoint.source.kind == "shipped" and path_of(checkpoint).is_file():
+        raise CheckpointError(
+            f"{checkpoint.key} comes with the project and is not replaced from here. Measure your file with python -m "
+            "restore_core evaluate --weights FILE, or put it in that one's place by hand."
+        )
     if diffusers_form.is_one(path):
         return _put_together(checkpoint, path)
     kind = format_of(path)
