@@ -93,7 +93,7 @@ def add_parser(commands: Any) -> None:
 def _sweep(asked: argparse.Namespace) -> int:
     options.use_models(asked)
     library = Library(asked.device)
-    subjects = list(_subjects(asked, library))
+    subjects = list(_subjects(asked))
     if asked.report and len(subjects) > 1:
         raise SettingsError(
             "--report shows the runs of one photo; a folder gives means over several. Leave it out."
@@ -158,7 +158,7 @@ def _number(text: str) -> float | str:
         return text
 
 
-def _subjects(asked: argparse.Namespace, library: Library) -> Iterator[Subject]:
+def _subjects(asked: argparse.Namespace) -> Iterator[Subject]:
     side = None if asked.side is None else options.whole("--side", asked.side)
     if asked.damage:
         if asked.clean:

@@ -1,4 +1,4 @@
-"""What files do to pictures: JPEG, and being made small and large again. RGB in [0, 1], (N, 3, H, W)."""
+"""What files do to pictures: JPEG, and being made smaller. RGB in [0, 1], (N, 3, H, W)."""
 
 from __future__ import annotations
 
@@ -35,8 +35,3 @@ def _coded(picture: Tensor, left: int, top: int, flags: list[int]) -> Tensor:
 def shrink(image: Tensor, factor: float) -> Tensor:
     """Bicubic, antialiased, to 1/factor of each side (at least 1 px)."""
     return resize(image, tuple(max(1, round(side / factor)) for side in image.shape[-2:]))
-
-
-def small_and_back(image: Tensor, factor: float) -> Tensor:
-    """Made `factor` times smaller and enlarged to its size again, bicubic both times."""
-    return resize(shrink(image, factor), image.shape[-2:]) if factor > 1 else image
