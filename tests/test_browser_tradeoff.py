@@ -22,6 +22,13 @@ ROWS = (
     "[...document.querySelectorAll('#tradeoff-map tbody tr')].map(r => [...r.cells].map(c => c.textContent))"
 )
 WIDTH = "document.documentElement.scrollWidth"  # a phone's innerWidth grows with what is too wide
+CUT = """root => [...document.querySelectorAll(`${root} *`)].filter((one) =>
+  getComputedStyle(one).textOverflow === "ellipsis" && one.scrollWidth > one.clientWidth).map((one) => one.innerText)"""
+LEFT = """(() => {  // of the frame, beside the last answer's button
+  const frame = document.querySelector("#tradeoff-have .wrap:has(label)");
+  const last = frame.querySelector("label:last-of-type");
+  return Math.round(frame.getBoundingClientRect().right - last.getBoundingClientRect().right);
+})()"""
 POINTS = """[...document.querySelectorAll('#tradeoff-map .mark')].map(m => {
   const [x, y] = m.getAttribute('transform').match(/[\\d.]+/g).map(Number);
   return [m.dataset.id, x, y];
@@ -60,6 +67,21 @@ def swept(watched: Watched, photo: str, steps: str = "1, 2, 4") -> Any:
     page.click("#tradeoff-run")
     watched.say("#tradeoff-progress", "Finished")
     return page
+
+
+def test_no_word_is_cut_where_pictures_are_brought_and_chosen(desktop: Watched):  # noqa: F811
+    page = desktop.page
+    page.get_by_role("tab", name="Trade-off", exact=True).click()
+    page.click("#tradeoff-have label:has-text('Both')")
+    page.wait_for_selector("#tradeoff-clean", state="visible")
+    assert page.evaluate(CUT, "#tradeoff-asking") == []
+    page.click("#tradeoff-have label:has-text('clean')")  # in bold it is wider
+    page.wait_for_selector("#tradeoff-have label.selected:has-text('clean')")
+    assert 0 <= page.evaluate(LEFT) <= 1
+    page.get_by_role("tab", name="Compare", exact=True).click()
+    page.click("#compare-truth > button")
+    page.wait_for_selector("#compare-clean .source-selection", state="visible")
+    assert page.evaluate(CUT, "#compare-asking") == []
 
 
 def test_the_map_grows_and_a_click_opens_the_run(desktop: Watched, tmp_path: Path):  # noqa: F811

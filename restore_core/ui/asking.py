@@ -211,7 +211,6 @@ def need_photo(path: str | None) -> str:
     """The path, or the sentence that asks for a photo."""
     if not path:
         raise ImageError(
-            f"There is no photo yet, so there is nothing to restore. Drop one into the frame, or pick one of the "
-            f"examples ({READABLE})."
+            f"There is no photo yet, so there is nothing to work on. Drop one into the frame ({READABLE})."
         )
     return path

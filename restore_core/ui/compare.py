@@ -25,7 +25,7 @@ def fill(desk: Desk) -> Tab:
     start = [card(method).settings(card(method).variant_for(UNSEEN).key) for method in _first_methods()]
     with gr.Row(elem_id="compare", equal_height=False):
         with gr.Column(scale=4, min_width=300, elem_id="compare-asking"):
-            photo = _photo("Drop a photo here", "compare-photo", 200)
+            photo = _photo("Drop a photo here\n\nor click to choose one", "compare-photo", 200)
             facts = gr.HTML(elem_id="compare-facts", apply_default_css=False)
             task = gr.Radio(_tasks(desk), value="auto", label="What is wrong with it?", elem_id="compare-task")
             estimate = gr.HTML(elem_id="compare-estimate", apply_default_css=False)
@@ -83,8 +83,8 @@ def fill(desk: Desk) -> Tab:
 
 def _photo(words: str, elem_id: str, height: int) -> gr.Image:
     component = gr.Image(
-        type="filepath", image_mode=None, sources=["upload", "clipboard"], label=words, show_label=False, height=height,
-        buttons=["fullscreen"], elem_id=elem_id, placeholder=f"{words}\n\nor click to choose one",
+        type="filepath", image_mode=None, sources=["upload", "clipboard"], label=words.partition("\n")[0],
+        show_label=False, height=height, buttons=["fullscreen"], elem_id=elem_id, placeholder=words,
     )  # fmt: skip
     component.preprocess = lambda payload: None if payload is None else payload.path  # untouched: we decode it
     return component

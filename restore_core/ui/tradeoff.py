@@ -402,10 +402,10 @@ def _progress(message: Message) -> str:
     )
 
 
-def _photo(label: str, elem_id: str, height: int, **options: Any) -> gr.Image:
+def _photo(words: str, elem_id: str, **options: Any) -> gr.Image:
     component = gr.Image(
-        type="filepath", image_mode=None, sources=["upload", "clipboard"], label=label, show_label=False, height=height,
-        buttons=["fullscreen"], elem_id=elem_id, placeholder=f"{label}\n\ndrop it here or click", **options,
+        type="filepath", image_mode=None, sources=["upload", "clipboard"], label=words, show_label=False, height=150,
+        buttons=["fullscreen"], elem_id=elem_id, placeholder=words, **options,
     )  # fmt: skip
     component.preprocess = lambda payload: None if payload is None else payload.path
     return component
@@ -425,11 +425,11 @@ def fill(desk: Desk) -> Tab:
     sent = gr.State(), gr.State(), gr.State()
     with gr.Row(elem_id="tradeoff", equal_height=False):
         with gr.Column(scale=4, min_width=320, elem_id="tradeoff-asking"):
-            photo = _photo("A clean photo", "tradeoff-photo", 150)
+            photo = _photo("Drop a photo here", "tradeoff-photo")
             _examples(photo)
             have = gr.Radio(list(HAVE), value=CLEAN, label="What do you have?", elem_id="tradeoff-have")
             have_word = gr.HTML(widgets.text(HAVE_WORDS[CLEAN]), apply_default_css=False)
-            clean_photo = _photo("The clean picture", "tradeoff-clean", 150, visible=False)
+            clean_photo = _photo("Drop the clean picture here", "tradeoff-clean", visible=False)
             with gr.Row(elem_id="tradeoff-what"):
                 task = gr.Dropdown(tasks, value=first, label="Damage", elem_id="tradeoff-task", min_width=130)
                 method = gr.Dropdown(
