@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from restore_core.errors import SettingsError
 from restore_core.settings import Option
 
 GREY = (0.2989, 0.587, 0.114)
@@ -74,6 +75,13 @@ class Guidance:
     stop: float = 0.0
     repeat: int = 1
     coder: Coder | None = None
+
+    def __post_init__(self) -> None:
+        if self.stop > self.start:
+            raise SettingsError(
+                f"Guidance is to end at {self.stop:g} of the noise and to begin at {self.start:g}, and noise only "
+                f"falls, so it would never act. Choose an end at or below the beginning."
+            )
 
     def __call__(self, x0: Tensor, share: float) -> Tensor:
         """x0 pulled towards the target; unchanged outside the range."""

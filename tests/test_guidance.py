@@ -12,6 +12,7 @@ from test_engine import problem, settings
 from torch import Tensor
 
 from restore_core.engine import finish, restore
+from restore_core.errors import SettingsError
 from restore_core.guidance import Coder, Guidance, flatness, gradient, through
 from restore_core.samplers import SAMPLERS
 
@@ -38,6 +39,8 @@ def test_the_error_shrinks_by_one_minus_s_w_in_every_pixel(scale: float):
 
 
 def test_it_acts_within_its_range_only():
+    with pytest.raises(SettingsError, match="would never act"):
+        Guidance(torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4), 1.0, start=0.2, stop=0.8)
     guidance = Guidance(torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4), 1.0, start=0.8, stop=0.2)
     x0 = noise(1, 3, 4, 4)
     for share, acts in ((0.9, False), (0.8, True), (0.5, True), (0.2, True), (0.1, False)):

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from restore_core import guidance
 from restore_core.devices import autocast
-from restore_core.errors import SettingsError
 from restore_core.guidance import Coder, Guidance, flatness
 from restore_core.images import resize
 from restore_core.memory import Need
@@ -219,11 +218,6 @@ def _guide(picture: Tensor, latent: Tensor, coding: Autoencoding, options: Mappi
     scale, start, stop = (options[o.key] for o in (guidance.SCALE, *guidance.RANGE))
     if not scale:
         return None
-    if stop > start:
-        raise SettingsError(
-            f"Guidance is to end at {stop:g} of the noise and to begin at {start:g}, and noise only falls, so it would "
-            f"never act. Choose an end at or below the beginning."
-        )
     flat = _flatness(picture, coding.factor)
     if options["guidance_space"] == "pixels":
         return Guidance(picture, torch.cat(list(flat), dim=-2), scale, start, stop, coder=coding.coder())
