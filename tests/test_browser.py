@@ -242,6 +242,10 @@ def test_a_number_typed_beyond_a_slider_is_brought_to_its_end_and_the_estimate_t
     desktop.say("#estimate", "Takes about")
     desktop.settle("#steps", 1)
     each = int(re.search(r": (\d) network", desktop.say("#estimate", r": \d network call"))[1])
+    for typed, kept in (("-3", "0"), ("99999999999", "2147483647"), ("7", "7"), ("", "")):
+        page.fill("#seed input", typed)
+        page.keyboard.press("Tab")
+        assert page.input_value("#seed input") == kept
     box = page.locator("#steps input[type=number]")
     for typed, kept in (("5000", 2000), ("-3", 1), ("7", 7), ("0", 1), ("7", 7), ("", 7)):
         box.fill(typed)

@@ -151,6 +151,13 @@ def test_weights_follow_the_task_unless_they_undo_it_already(desk: Desk):
     assert cards.for_task(own, "deblur") == own and cards.for_task(own, "no such task") == own
 
 
+def test_no_control_gets_other_limits_for_an_event_that_crosses_holds_a_value_of_the_old(desk: Desk):
+    for method, told in (("dvsr", "0.001 to 0.9."), ("irsde", "1 to 100."), ("ddnm", None)):
+        updates = dict(zip(FIELDS, cards.adjusted(values_of(method), desk.library), strict=True))
+        assert not any({"minimum", "maximum"} & update.keys() for update in updates.values())
+        assert told is None or updates["noise"]["info"] == told
+
+
 def test_blur_is_asked_for_where_it_must_be_known(desk: Desk):
     known = values_of("ddnm") | {"blur": 3.0}
     assert cards.wish(known)["blur"] == 3 and "blur" not in cards.wish(values_of() | {"blur": 3.0})

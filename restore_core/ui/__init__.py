@@ -24,7 +24,7 @@ TABS: tuple[tuple[str, str, Callable[[Desk], object]], ...] = (  # id, title, wh
     ("models", "Models", models.fill),
 )
 
-SCRIPTS = ("sliders.js", "accessible.js", "frames.js")  # one function each, called when the page is there
+SCRIPTS = ("numbers.js", "accessible.js", "frames.js")  # one function each, called when the page is there
 TITLE = "Stepback"
 HOUR, DAY = 3600, 86_400  # seconds
 HEADER = (

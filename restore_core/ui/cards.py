@@ -120,14 +120,17 @@ def shown(settings: Settings) -> dict[str, Any]:
 
 
 def adjusted(values: Values, library: Library) -> list[dict[str, Any]]:
-    """Updates of the controls, in the order of FIELDS: values, choices, what is greyed."""
+    """Updates of the controls, in the order of FIELDS: values, choices, what is greyed.
+
+    No limit of a control changes: an event that was on its way would hold a value of the old ones, and be refused.
+    """
     variant = card(values["method"]).variant(values["variant"])
     updates = {key: {"value": values[key], "interactive": key not in variant.fixed} for key in FIELDS if key != "seed"}
     updates["variant"]["choices"] = weights(values["method"], library)
     updates["eta"]["interactive"] &= has_eta(values["sampler"])
     options = {o.key: o for o in card(values["method"]).options_of(variant.key) if o.key in OWN}
     for key, option in options.items():
-        updates[key] |= {"label": option.label, "minimum": option.low, "maximum": option.high, "info": None}
+        updates[key] |= {"label": option.label, "info": f"{option.low:g} to {option.high:g}."}
     if "noise" not in options or "noise" in variant.fixed:
         updates["noise"] |= {"interactive": False, "label": "Noise level", "info": NO_NOISE}
     updates["blur"]["visible"] = "blur" in options
