@@ -40,7 +40,7 @@ def _by_level(forward: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tens
     """Even in forward(s/a), from the start (or, if no signal is left there, one index below) down to index 1."""
 
     def grid(process: Process, steps: int, start: float) -> Tensor:
-        top = start if torch.isfinite(process.level(torch.tensor(start))) else start - 1
+        top = start if torch.isfinite(process.level(torch.tensor(start))) else max(start - 1, start / 2)
         low = _lowest(top, steps)
         ends = process.level(torch.tensor([top, low], dtype=torch.float64))
         even = torch.linspace(*forward(ends).tolist(), steps, dtype=torch.float64)

@@ -3,6 +3,7 @@ the returned pictures is known exactly and the order of convergence can be read 
 
 from __future__ import annotations
 
+import itertools
 import math
 from itertools import pairwise
 
@@ -224,6 +225,20 @@ def test_zero_terminal_signal_gives_no_nan(key: str, spacing: str, predicts: str
     noise = lambda like: torch.randn(like.shape, generator=torch.Generator().manual_seed(1))  # noqa: E731
     for step in SAMPLERS[key].run(process, denoise, noise(y), y, time_grid(process, 8, spacing), noise):
         assert torch.isfinite(step.x).all()
+
+
+@pytest.mark.parametrize("key", SAMPLERS)
+@pytest.mark.parametrize("trained", [1, 2, 1000])
+def test_a_picture_that_is_known_is_reached_from_zero_terminal_signal(key: str, trained: int):
+    """One picture explains every state: whatever the steps, the end is that picture."""
+    process = VariancePreserving(torch.cat([torch.linspace(1e-4, 2e-2, trained - 1), torch.ones(1)]))
+    y, picture = torch.full((1, 1, 2, 2), ANCHOR, dtype=F64), torch.full((1, 1, 2, 2), 0.7, dtype=F64)
+    denoise = lambda x, t: process.from_x0(x, y, t, picture)  # noqa: E731
+    for spacing, steps in itertools.product(GRIDS, (1, 2, 3, 6)):
+        times = time_grid(process, steps, spacing)
+        assert (times.diff() < 0).all()
+        *_, last = SAMPLERS[key].run(process, denoise, process.prior(y, torch.ones_like(y)), y, times, torch.ones_like)
+        assert torch.allclose(last.x, picture, atol=1e-9)
 
 
 def test_anchoring_or_shifting_is_the_same():

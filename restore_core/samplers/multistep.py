@@ -208,8 +208,9 @@ def exponential_noise(
         p = denoise(x, t)
         yield Step(i, t, x, p)
         past = [Past(process.log_snr(t).item(), p.eps), *past[:2]]
-        h = process.log_snr(t_next).item() - past[0].log_snr
-        first, second = averages(-h) if math.isfinite(h) else (0.0, 0.0)
-        eps = carried_on(past[: order_of(order, i)], h, first, bend * second)
-        x = rule(process, process.from_eps(x, y, t, eps), y, t_next, t, noise, 0.0)
+        used, h = past[: order_of(order, i)], process.log_snr(t_next).item() - past[0].log_snr
+        if len(used) > 1 and math.isfinite(h):  # else the guess as it is, which at a = 0 no noise tells
+            first, second = averages(-h)
+            p = process.from_eps(x, y, t, carried_on(used, h, first, bend * second))
+        x = rule(process, p, y, t_next, t, noise, 0.0)
     yield arrived(i + 1, t_next, x)
