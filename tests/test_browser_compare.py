@@ -50,6 +50,8 @@ def test_the_button_is_in_sight_with_a_photo_in(desktop: Watched):  # noqa: F811
     page.evaluate("scrollTo(0, 0)")
     box = page.locator("#compare-run").bounding_box()
     assert box["y"] + box["height"] <= 900
+    ends = "s => document.querySelector(`#compare-weights-a ${s}`).getBoundingClientRect()"
+    assert page.evaluate(f"({ends})('input').right <= ({ends})('.icon-wrap').left + 2")  # no word beneath the arrow
     words = lambda task: [word.strip() for word in page.locator(f"{task} label").all_text_contents()]  # noqa: E731
     assert words("#compare-task")[:-1] == words("#task")  # and then: as the cards say
 
