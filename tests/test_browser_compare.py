@@ -46,7 +46,7 @@ def opened(watched: Watched, photo: Path = CAT) -> Any:
 
 def test_the_button_is_in_sight_with_a_photo_in(desktop: Watched):  # noqa: F811
     page = opened(desktop)
-    desktop.say("#compare-facts", "so ")  # what was seen
+    desktop.say("#compare-estimate", "Takes about")
     page.evaluate("scrollTo(0, 0)")
     box = page.locator("#compare-run").bounding_box()
     assert box["y"] + box["height"] <= 900
