@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from restore_core.checkpoints import match
 from restore_core.checkpoints.files import open_state
-from restore_core.degradations import TASKS, Task, realworld
+from restore_core.degradations import TASKS, Task, generator_of, realworld
 from restore_core.engine import finish, restore
 from restore_core.errors import SettingsError
 from restore_core.images import load, resize
@@ -104,8 +104,7 @@ def pairs(
         height, width = (side // 4 * 4 for side in clean.shape[-2:])
         clean = clean[..., :height, :width]
         if recipe is None:
-            generator = torch.Generator().manual_seed(seed + k)
-            degraded = task(clean, {**task.standard, **damage}, generator)
+            degraded = task(clean, {**task.standard, **damage}, generator_of(seed + k))
         else:
             degraded = resize(realworld.draw(recipe, seed + k)(clean), (height // task.scale, width // task.scale))
         yield Pair(path.name, clean, degraded.clamp(0, 1))

@@ -27,8 +27,12 @@ from restore_core.degradations.noise import (
 )
 from restore_core.degradations.soft_jpeg import soft_jpeg
 from restore_core.degradations.weather import haze, rain, transmission
+from restore_core.engine import Noise
 from restore_core.errors import SettingsError
-from restore_core.images import to_8bit
+from restore_core.evaluation import pairs
+from restore_core.export import save
+from restore_core.images import Photo, to_8bit
+from restore_core.tradeoff import damaged
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -332,3 +336,24 @@ def test_two_files_leave_two_grids(picture: torch.Tensor):
     once = TASKS["jpeg"](picture, {"quality": 60.0}, seeded())
     twice = TASKS["jpeg"](picture, {"quality": 60.0, "first": 12.0, "left": 4.0}, seeded())
     assert (twice - picture).square().mean() > (once - picture).square().mean()
+
+
+def likeness(damaged: torch.Tensor, clean: torch.Tensor, seed: int) -> float:
+    """Correlation of what was added to a picture with the noise that a run of this seed begins with."""
+    return torch.corrcoef(torch.stack([(damaged - clean).flatten(), Noise(seed)(clean).flatten()]))[0, 1].abs().item()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_noise_of_a_damage_is_not_the_noise_of_a_run(seed: int, tmp_path):
+    clean = torch.full((1, 3, 96, 96), 0.5)
+    photo = Photo(clean, None, False, 8, None, None, (), "grey")
+    save(clean, tmp_path / "grey.png")
+    (pair,) = pairs(tmp_path, TASKS["denoise"], {}, seed)
+    degraded = {
+        "evaluate": pair.degraded,
+        "sweep": damaged(photo, "denoise", seed=seed).degraded,
+        "chain": Chain((Step("gaussian"),), seed)(clean),
+        "second step": Chain((Step("blur"), Step("gaussian")), seed)(clean),
+    }
+    for what, picture in degraded.items():
+        assert max(likeness(picture, clean, run) for run in range(8)) < 0.03, what

@@ -245,7 +245,10 @@ def test_what_a_browser_sends_is_checked(data):
 def test_the_opened_point_shows_its_picture_and_its_settings(desk: Desk, ask: Ask):
     list(sweeping(desk, "s", ask))
     found = board(desk, ask)
-    page = opened(found, found.points[1])
-    assert page.count("data:image/jpeg;base64,") == 3 and "On the frontier" in page
-    assert "<dt>Steps</dt><dd>2</dd>" in page and f"{found.points[1].measures['psnr']:.2f} dB" in page
+    best = frontier(found.points, found.plane)
+    for point in found.points:
+        page = opened(found, point)
+        assert page.count("data:image/jpeg;base64,") == 3 and ("On the frontier" in page) == (point.key in best)
+        assert f"<dt>Steps</dt><dd>{point.settings['steps']}</dd>" in page
+        assert f"{point.measures['psnr']:.2f} dB" in page
     assert str(Path(found.journal.folder)) not in page

@@ -10,7 +10,7 @@ from typing import Any
 
 from restore_core import export, images
 from restore_core.commands import options
-from restore_core.degradations import DEGRADATIONS, TASKS, Chain, Step
+from restore_core.degradations import DEGRADATIONS, TASKS, Chain, Step, generator_of
 from restore_core.degradations.realworld import RECIPES, draw
 from restore_core.errors import SettingsError
 
@@ -78,13 +78,10 @@ def _read(path: Path) -> Chain:
 
 
 def _as_measured(asked: argparse.Namespace, photo: images.Photo) -> tuple[Any, dict[str, Any]]:
-    import torch
-
     if asked.task not in TASKS:
         raise SettingsError(f"There is no task called '{asked.task}'. Choose one of {', '.join(TASKS)}.")
     task, seed = TASKS[asked.task], options.whole("--seed", asked.seed or 0)
-    generator = torch.Generator().manual_seed(seed)
-    return task(photo.rgb, task.standard, generator), {"task": task.key, "seed": seed, **task.standard}
+    return task(photo.rgb, task.standard, generator_of(seed)), {"task": task.key, "seed": seed, **task.standard}
 
 
 def _told(record: dict[str, Any]) -> str:

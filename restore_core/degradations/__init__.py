@@ -7,6 +7,6 @@
 
 from restore_core.degradations.chain import Chain, Step
 from restore_core.degradations.operators import DEGRADATIONS, Degradation
-from restore_core.degradations.tasks import TASKS, Task
+from restore_core.degradations.tasks import TASKS, Task, generator_of
 
-__all__ = ["DEGRADATIONS", "TASKS", "Chain", "Degradation", "Step", "Task"]
+__all__ = ["DEGRADATIONS", "TASKS", "Chain", "Degradation", "Step", "Task", "generator_of"]

@@ -80,8 +80,9 @@ class Chain:
     def stages(self, image: Tensor) -> Iterator[Tensor]:
         """The picture after each step, as a file would hold it no better than clipped."""
         size = tuple(image.shape[-2:])
+        seed = self.seed or MAX_SEED + 1  # 0 would be the seed of a run (tasks.generator_of)
         for place, step in enumerate(self.steps):
-            generator = torch.Generator().manual_seed(self.seed * STRIDE + place)
+            generator = torch.Generator().manual_seed(seed * STRIDE + place)
             image = degradation(step.key).run(image, step.values, Context(generator, size)).clamp(0, 1)
             yield image
 

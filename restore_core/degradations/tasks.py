@@ -27,9 +27,20 @@ from restore_core.degradations.weather import haze, rain
 from restore_core.errors import SettingsError
 from restore_core.images import resize, to_8bit
 
+APART = 0x5EED_DA3A  # from the seeds of runs
+
 Parameters = Mapping[str, float]
 Damage = Callable[[Tensor, Parameters, torch.Generator], Tensor]
 Share = Callable[[Tensor, Tensor, Parameters], tuple[Tensor, Tensor]]
+
+
+def generator_of(seed: int) -> torch.Generator:
+    """What draws a picture's damage: not the numbers that a run of the same seed draws.
+
+    A run begins with the noise of its seed. Were the photo's noise that very noise, what is to be taken away would be
+    what is laid over it, and results would come out up to 1 dB worse than on any other photo.
+    """
+    return torch.Generator().manual_seed(seed ^ APART)
 
 
 def _all_of_it(clean: Tensor, damaged: Tensor, parameters: Parameters) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from restore_core.degradations import TASKS
+from restore_core.degradations import TASKS, generator_of
 from restore_core.devices import autocast
 from restore_core.images import resize, to_8bit
 from restore_core.library import Library, card
@@ -67,7 +67,7 @@ def scene(image: Tensor, task: str, library: Library) -> Scene:
     clean = square(image)
     digest = hashlib.sha256(clean.mul(255).byte().numpy().tobytes()).hexdigest()
     damage = TASKS[task]
-    damaged = damage(clean, damage.standard, torch.Generator().manual_seed(SEED))
+    damaged = damage(clean, damage.standard, generator_of(SEED))
     return Scene(f"{digest}-{task}", task, clean.to(library.device), damaged.to(library.device))
 
 

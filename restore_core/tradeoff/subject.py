@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from restore_core.degradations import TASKS, Task
+from restore_core.degradations import TASKS, Task, generator_of
 from restore_core.errors import SettingsError
 from restore_core.images import Photo, resize, to_8bit
 from restore_core.metrics.filters import gaussian_blur, luma
@@ -62,7 +62,7 @@ def damaged(
     clean = clean[..., :height, :width]
     _check_size(clean.shape[-2:])
     parameters = {**kind.standard, **(damage or {})}
-    degraded = kind(clean, parameters, torch.Generator().manual_seed(seed))
+    degraded = kind(clean, parameters, generator_of(seed))
     return Subject(photo.name, task, degraded, clean, parameters)
 
 
