@@ -12,6 +12,7 @@ from restore_core.errors import SettingsError
 
 MAX_STEPS = 2000
 MAX_SAMPLES = 64
+MAX_SEED = 2**32 - 1  # the CPU's generator looks at 32 bits: larger ones would repeat the runs of smaller ones
 WORDS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
@@ -115,7 +116,7 @@ class Settings:
     def __post_init__(self) -> None:
         put = lambda key, value: object.__setattr__(self, key, value)  # noqa: E731  frozen from here on
         put("steps", whole("Steps", self.steps, 1, MAX_STEPS))
-        put("seed", whole("The variation number (seed)", self.seed, 0, 2**63 - 1))
+        put("seed", whole("The variation number (seed)", self.seed, 0, MAX_SEED))
         put("samples", whole("The number of samples", self.samples, 1, MAX_SAMPLES))
         put("strength", number("Strength", self.strength, 0.01, 1.0))
         put("overlap", whole("The overlap of tiles", self.overlap, 0, 512))
@@ -158,4 +159,4 @@ class Settings:
         return cls(**dict(data))
 
 
-__all__ = ["MAX_SAMPLES", "MAX_STEPS", "Option", "Settings", "number", "switch", "text", "whole"]
+__all__ = ["MAX_SAMPLES", "MAX_SEED", "MAX_STEPS", "Option", "Settings", "number", "switch", "text", "whole"]

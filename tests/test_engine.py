@@ -16,7 +16,7 @@ from restore_core.errors import Cancelled, SettingsError
 from restore_core.memory import WARM
 from restore_core.problem import Problem
 from restore_core.samplers import SAMPLERS
-from restore_core.settings import Option, Settings
+from restore_core.settings import MAX_SEED, Option, Settings
 from restore_core.tiling import SLACK, Pieces, ramp, starts, tile_size, tiled, windows
 
 
@@ -331,6 +331,14 @@ def test_half_precision_stays_close():
 def test_impossible_settings_are_refused_in_a_sentence(wrong: dict):
     with pytest.raises(SettingsError, match="Choose"):
         finish(restore(problem(), settings(**wrong)))
+
+
+def test_no_two_variation_numbers_are_one():
+    """The generator looks at 32 bits."""
+    z = torch.zeros(1, 3, 8, 8)
+    assert not torch.equal(Noise(MAX_SEED)(z), Noise(0)(z)) and settings(seed=MAX_SEED).seed == MAX_SEED
+    with pytest.raises(SettingsError, match="variation number"):
+        settings(seed=MAX_SEED + 1)
 
 
 @pytest.mark.parametrize(
