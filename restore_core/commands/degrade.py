@@ -30,7 +30,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--chain", type=Path, metavar="FILE", help="a chain as JSON, as --json prints it")
     p.add_argument("--random", metavar="RECIPE", help=f"a random chain, numbered by --seed: {', '.join(RECIPES)}")
     p.add_argument("--task", help=f"what results are measured on: {', '.join(TASKS)}")
-    p.add_argument("--seed", metavar="N", help="of all that is random; default 1, or the chain's own")
+    p.add_argument("--seed", metavar="N", help="of all that is random; default 1, the chain's own, or 0 with --task")
     p.add_argument("--json", action="store_true", help="print the chain with all its numbers")
     p.set_defaults(run=_degrade)
 
