@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from restore_core import degradations
 from restore_core.degradations import TASKS
 from restore_core.engine import finish, restore
 from restore_core.images import resize
@@ -175,7 +176,7 @@ def measured(model: CompactModel, task_key: str, held: list[Tensor]) -> list[flo
     method = METHODS["sr3"](card("sr3").variant_for(task_key), {"network": model})
     settings = card("sr3").settings(method.variant.key, steps=STEPS, precision="bfloat16")
     for k, clean in enumerate(held):
-        generator = torch.Generator().manual_seed(k)
+        generator = degradations.generator_of(k)
         small = task(clean, task.standard, generator)
         y, x0 = resize(small, clean.shape[-2:]).clamp(0, 1) * 2 - 1, clean * 2 - 1
         found = []

@@ -25,7 +25,7 @@ LOOKED_AT = 16  # steps: so often it is seen to that the numbers are finite, whi
 BEYOND = 20.0  # times the anchor's root mean square (or 1): no picture and no latent is so large
 
 AUTOMATIC: Mapping[str, str] = {  # task -> method
-    "sr4": "resshift", "sr2": "irsde", "deblur": "dvsr", "denoise": "irsde", "jpeg": "irsde", "rain": "dvsr",
+    "sr4": "sr3", "sr2": "irsde", "deblur": "dvsr", "denoise": "irsde", "jpeg": "irsde", "rain": "dvsr",
     "haze": "dvsr", "old": "irsde", "blind": "dvsr",
 }  # fmt: skip
 

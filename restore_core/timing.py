@@ -82,13 +82,15 @@ def _timed(rehearse: Rehearsal, side: int) -> tuple[float, float, Problem]:
 
 
 def _line(sizes: list[int], times: list[float]) -> Line:
-    """Through one point and the origin, or through two; neither part below 0."""
-    if len(times) == 1:
-        return Line(0.0, times[0] / sizes[0])
-    (small, large), (quick, slow) = sizes, times
-    each = max(0.0, slow - quick) / (large - small)
-    fixed = max(0.0, min(quick, slow) - each * small)
-    return Line(fixed, (slow - fixed) / large)
+    """Through two points; through the last and the origin where there is one, or the line would begin below it.
+
+    A larger picture that was the faster one tells of a busy machine: then too, for pixels always count.
+    """
+    (small, large), (quick, slow) = (sizes[0], sizes[-1]), (times[0], times[-1])
+    each = (slow - quick) / (large - small) if len(times) > 1 else 0.0
+    fixed = quick - each * small if each > 0 else 0.0
+    fixed = max(0.0, fixed)
+    return Line(fixed, (slow - fixed) / (large if len(times) > 1 else small))
 
 
 def _batching(problem: Problem, pixels: int) -> Callable[[float], int]:

@@ -12,6 +12,7 @@ rounded to 8 bits, as a file would be; all pictures are in [-1, 1], and x0 is cl
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -52,6 +53,19 @@ def _faces(key: str, label: str, small: int) -> Variant:
     )  # fmt: skip
 
 
+# x4, on held-out photographs: nearer by LPIPS than 60 steps of ddim (weights/README.md, "How x4 is sampled")
+ENLARGING = {
+    "defaults": {"sampler": "multistep-sde", "steps": 20},
+    "presets": presets(
+        {"sampler": "ddim", "samples": 8, "steps": 10},
+        {"sampler": "ddim", "steps": 20},
+        {},
+        {"steps": 30},
+        {"steps": 40, "eta": 0.7},
+    ),
+}
+OWN = tuple(replace(v, **ENLARGING) if v.task == "sr4" else v for v in compact.VARIANTS)
+
 PUBLISHED = (
     _faces("16-128", "Faces, 16 to 128 pixels", 16),
     _faces("64-512", "Faces, 64 to 512 pixels", 64),
@@ -72,7 +86,7 @@ class SR3(Method):
         title="SR3",
         paper="Saharia et al. 2021, Image Super-Resolution via Iterative Refinement",
         summary="Starts from pure noise and lets the photo steer every step. Freest of all, so it may redraw faces.",
-        variants=(*compact.VARIANTS, *PUBLISHED),
+        variants=(*OWN, *PUBLISHED),
         options=(NOISE,),
         defaults={"sampler": "ddim", "steps": 30, "spacing": "log-snr", "eta": 1.0, "noise": BETA_END},
         presets=presets(
