@@ -232,14 +232,12 @@ def test_the_anatomy_is_that_of_the_weights(library: Library):
     found = anatomy.anatomy(model.denoiser, lambda: model.denoise(y, torch.ones(()), torch.tensor(0.1), y, y))
     shapes = {part.name: part.shape for part in found.parts}
     assert found.enters == (9, 128, 128) and found.leaves == (3, 128, 128)
-    assert (
-        shapes["head"] == (32, 64, 64)
-        and shapes["down.2"] == (128, 16, 16)
-        and shapes["tail"] == (12, 64, 64)
-    )
+    widths = [conv.in_channels for conv in model.denoiser.shrink] + [model.denoiser.shrink[-1].out_channels]
+    for k, width in enumerate(widths):  # half of the size on the way in, and half again from level to level
+        assert shapes[f"down.{k}"] == (width, 64 >> k, 64 >> k)
+    assert shapes["head"] == (widths[0], 64, 64) and shapes["tail"] == (12, 64, 64)
     assert [(found.parts[i].name, found.parts[j].name) for i, j in found.skips] == [
-        ("down.1", "up.1"),
-        ("down.0", "up.0"),
+        (f"down.{k}", f"up.{k}") for k in reversed(range(len(widths) - 1))
     ]
     assert found.parameters == sum(p.numel() for p in model.denoiser.parameters())
     embedders = sum(p.numel() for p in model.denoiser.embed.parameters())
