@@ -32,6 +32,7 @@ from restore_core.errors import SettingsError
 from restore_core.evaluation import pairs
 from restore_core.export import save
 from restore_core.images import Photo, to_8bit
+from restore_core.metrics.defects import blockiness
 from restore_core.tradeoff import damaged
 
 
@@ -330,6 +331,21 @@ def test_nothing_new_by_default_in_the_tasks_that_have_weights():
     blurred = to_8bit(gaussian_noise(blur(clean, gaussian_kernel(2.0)), 1.0, seeded(7)))
     assert torch.equal(TASKS["deblur"](clean, {}, seeded(7)), blurred)
     assert torch.equal(TASKS["denoise"](clean, {}, seeded(7)), to_8bit(gaussian_noise(clean, 25.0, seeded(7))))
+
+
+@pytest.mark.parametrize("key", ["rain", "haze"])
+def test_weather_is_drawn_with_and_without_a_file_that_leaves_blocks(key: str, picture: torch.Tensor):
+    task, drawn = TASKS[key], [TASKS[key].draw(seeded(k)) for k in range(40)]
+    assert {0.0} < {parameters["quality"] for parameters in drawn}
+    without, saved = (task(picture, {"quality": quality}, seeded()) for quality in (0.0, 20.0))
+    assert torch.equal(without, task(picture, {}, seeded()))  # what the shipped weights are measured on
+    assert blockiness(saved).item() > 2 * blockiness(without).item()
+
+
+def test_streaks_of_any_length_and_width_cover_as_much_as_was_drawn():
+    draws = [TASKS["rain"].draw(seeded(k)) for k in range(60)]
+    covered = [p["density"] * p["length"] * p["width"] / 1000 for p in draws]
+    assert min(covered) < 0.06 and max(covered) > 0.3 and all(0.03 <= share <= 0.5 for share in covered)
 
 
 def test_two_files_leave_two_grids(picture: torch.Tensor):

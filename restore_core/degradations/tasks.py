@@ -183,28 +183,47 @@ def _jpeg(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> 
     return jpeg(clean, p["quality"], left=p["left"], top=p["top"], chroma=p["chroma"])
 
 
+# rain and haze: weather, then in half of the draws the file that such a photo was saved in
+
 RAIN = {
     "density": 6.0, "length": 24.0, "angle": 80.0, "width": 1.2, "strength": 0.7, "layers": 3.0, "veil": 0.08,
+    "quality": 0.0,
 }  # fmt: skip
+COVERED = 0.03, 0.5  # of a layer, by streaks
 
 
 def _draw_rain(generator: torch.Generator) -> Parameters:
+    """From a drizzle to a downpour: how much is covered is drawn, and the drops follow from it."""
+    length, width = log_uniform(generator, 8, 90), log_uniform(generator, 0.6, 3.5)
     return {
-        "density": log_uniform(generator, 1, 15),
-        "length": uniform(generator, 8, 40),
+        "density": 1000 * log_uniform(generator, *COVERED) / (length * width),
+        "length": length,
         "angle": 90 + 45 * (uniform(generator, -1, 1)),
-        "width": uniform(generator, 0.6, 2.0),
-        "strength": uniform(generator, 0.3, 0.95),
+        "width": width,
+        "strength": uniform(generator, 0.3, 1.0),
         "layers": float(1 + int(uniform(generator, 0, 4))),
         "veil": 0.3 * uniform(generator, 0, 1) ** 2,
+        "quality": _draw_quality(generator),
     }
 
 
 def _rain(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> Tensor:
-    return rain(clean, generator, **parameters)
+    fall = {key: value for key, value in parameters.items() if key != "quality"}
+    return _saved(rain(clean, generator, **fall), parameters["quality"])
 
 
-HAZE = {"beta": 1.0, "airlight": 0.9, "warmth": 0.0, "relief": 0.5, "horizon": 0.5, "noise": 1.0}
+def _draw_quality(generator: torch.Generator) -> float:
+    return uniform(generator, 40, 98) if chance(generator, 0.5) else 0.0
+
+
+def _saved(image: Tensor, quality: float) -> Tensor:
+    """As JPEG; 0: as it is."""
+    return jpeg(image, quality) if quality > 0 else image
+
+
+HAZE = {
+    "beta": 1.0, "airlight": 0.9, "warmth": 0.0, "relief": 0.5, "horizon": 0.5, "noise": 1.0, "quality": 0.0,
+}  # fmt: skip
 
 
 def _draw_haze(generator: torch.Generator) -> Parameters:
@@ -214,13 +233,15 @@ def _draw_haze(generator: torch.Generator) -> Parameters:
         "warmth": uniform(generator, -0.06, 0.06),
         "relief": uniform(generator, 0, 0.8),
         "horizon": uniform(generator, -0.2, 0.9),
-        "noise": 2 * uniform(generator, 0, 1) ** 2,
+        "noise": 3 * uniform(generator, 0, 1) ** 2,
+        "quality": _draw_quality(generator),
     }
 
 
 def _haze(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> Tensor:
-    field = {key: value for key, value in parameters.items() if key != "noise"}
-    return gaussian_noise(haze(clean, generator, **field), parameters["noise"], generator)
+    field = {key: value for key, value in parameters.items() if key not in ("noise", "quality")}
+    hazy = gaussian_noise(haze(clean, generator, **field), parameters["noise"], generator)
+    return _saved(hazy, parameters["quality"])
 
 
 OLD = {
@@ -251,7 +272,7 @@ def _old(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> T
     clean = film_grain(clean, p["grain"], p["grain_size"], generator)
     clean = fade(clean, p["fading"], yellow=p["yellow"], colourless=p["colourless"])
     clean = dust(scratches(clean, p["scratches"], generator), p["dust"], generator)
-    return jpeg(clean, p["quality"]) if p["quality"] > 0 else clean
+    return _saved(clean, p["quality"])
 
 
 def _marks_alone(clean: Tensor, damaged: Tensor, parameters: Parameters) -> tuple[Tensor, Tensor]:
@@ -314,7 +335,7 @@ _TASKS = (
     Task("denoise", "Noisy", "noise", 1, 0, _draw_noise, _noise, {"sigma": 25.0, "iso": 0.0}),
     Task("jpeg", "Blocky (JPEG)", "JPEG blocks", 1, 8, _draw_jpeg, _jpeg, JPEG),
     Task("rain", "Rainy", "rain", 1, 16, _draw_rain, _rain, RAIN),
-    Task("haze", "Hazy", "haze", 1, 0, _draw_haze, _haze, HAZE),
+    Task("haze", "Hazy", "haze", 1, 8, _draw_haze, _haze, HAZE),
     Task("old", "Old print", "old prints", 1, 8, _draw_old, _old, OLD, share=_marks_alone),
     Task("blind", "Bit of everything", "several faults at once", 1, 16, _draw_blind, _blind, BLIND),
 )
