@@ -26,7 +26,7 @@ from restore_core.problem import Problem
 from restore_core.processes import Prediction
 from restore_core.samplers import SAMPLERS, Draw, Sampler, Step, time_grid
 from restore_core.settings import Settings
-from restore_core.tiling import Pieces, fitting, tile_size, together
+from restore_core.tiling import Heed, Pieces, alone, fitting, tile_size, together
 
 
 class Noise:
@@ -159,6 +159,17 @@ def never() -> bool:
     return False
 
 
+def heeding(stop: Callable[[], bool], tell: Heed = alone) -> Heed:
+    """Before every call of a network, and of every tile: Cancelled where `stop` says so; else told to `tell`."""
+
+    def heed(done: int, of: int) -> None:
+        if stop():
+            raise Cancelled("The run was stopped. The last guess is kept.")
+        tell(done, of)
+
+    return heed
+
+
 class _Caller:
     """problem.denoise with tiles, precision, a count of calls and an ear for `stop`.
 
@@ -176,13 +187,11 @@ class _Caller:
 
     def __call__(self, x: Tensor, t: Tensor) -> Prediction:
         problem = self.problem.copies(len(x))
-        raw = self.pieces(lambda part, cond: self._one(part, t, cond), x, problem.cond)
+        raw = self.pieces(lambda part, cond: self._one(part, t, cond), x, problem.cond, heeding(self.stop))
         self.calls += 1
         return problem.read(x, t, raw, spare=self.pieces.splits(x))
 
     def _one(self, x: Tensor, t: Tensor, cond) -> Tensor:
-        if self.stop():
-            raise Cancelled("The run was stopped. The last guess is kept.")
         with autocast(x.device, self.settings.precision):
             raw = self.problem.network(x, t, cond)
         # a compiled network's answer lies where the next one will: it is copied before it is kept

@@ -13,13 +13,14 @@ import torch
 from restore_core import __version__
 from restore_core.checkpoints.catalogue import COMPACT
 from restore_core.diagnosis import diagnose
-from restore_core.engine import Frame, never, restore
+from restore_core.engine import Frame, heeding, never, restore
 from restore_core.errors import NotFinite, SettingsError
 from restore_core.images import Photo, comfortable, comfortable_size, join_alpha
 from restore_core.library import Library, card, worked_pixels
 from restore_core.methods import METHODS
 from restore_core.samplers import SAMPLERS
 from restore_core.settings import Settings
+from restore_core.tiling import Heed, alone
 
 LOOKED_AT = 16  # steps: so often it is seen to that the numbers are finite, which waits for the device
 BEYOND = 20.0  # times the anchor's root mean square (or 1): no picture and no latent is so large
@@ -136,13 +137,23 @@ def _size_in(record: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(size) if isinstance(size, list) else ()
 
 
-def run(job: Job, library: Library, *, stop: Callable[[], bool] = never) -> Iterator[Frame]:
-    """The frames of the job; see engine.restore."""
-    method = library.method(job.settings.method, job.settings.variant)
+def run(job: Job, library: Library, *, stop: Callable[[], bool] = never, tell: Heed = alone) -> Iterator[Frame]:
+    """The frames of the job; see engine.restore.
+
+    tell   hears how far the first look at the photo is, of which there are no frames: (tiles done, of how many)
+    """
+    looking = True
+
+    def look(done: int, of: int) -> None:
+        if looking:  # guidance may lead through a decoder's windows at every step
+            tell(done, of)
+
+    method = library.method(job.settings.method, job.settings.variant, heeding(stop, look))
     image = job.photo.rgb
     if method.variant.channels == 4 and job.photo.alpha is not None:
         image = join_alpha(image, job.photo.alpha)  # holes are told by transparency
     problem = method.pose(image.to(library.device), job.settings)
+    looking = False
     for frame in restore(problem, job.settings, stop=stop):
         if frame.decoded is not None or frame.index % LOOKED_AT == LOOKED_AT - 1:
             check_bounds(frame, job.settings)

@@ -15,6 +15,7 @@ from restore_core.errors import SettingsError
 from restore_core.methods import EVERY, Card, Method
 from restore_core.problem import Problem
 from restore_core.settings import Settings
+from restore_core.tiling import Heed, alone
 from restore_core.timing import Timing, measured
 
 SIDES = (128, 256)  # pixels of the results at which networks are timed
@@ -51,13 +52,13 @@ class Library:
         self._timings: dict[tuple[str, str, str], Timing] = {}
         self._lock = threading.RLock()
 
-    def method(self, key: str, variant: str) -> Method:
-        """The method with this variant's weights, on the device."""
+    def method(self, key: str, variant: str, heed: Heed = alone) -> Method:
+        """The method with this variant's weights, on the device; `heed` is asked while it poses a large photo."""
         chosen = card(key).variant(variant)
         for weights in chosen.weights.values():  # what is missing is told before gigabytes of the rest are read
             files.locate(catalogue.record(weights))
         modules = {role: self.network(weights) for role, weights in chosen.weights.items()}
-        return EVERY[key](chosen, modules)
+        return EVERY[key](chosen, modules, heed)
 
     def network(self, key: str) -> nn.Module:
         """The network of one catalogue record; loaded at the first call, and again when its file has changed."""

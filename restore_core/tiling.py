@@ -23,6 +23,11 @@ BAND = 1 << 17  # pixels
 SLACK = 1.5  # memory that a network takes over its live activations: scratch space, fragments
 
 Profile = Callable[[int, int, bool, bool], Tensor]  # (size, overlap, first, last) -> weights along one side
+Heed = Callable[[int, int], None]  # (windows done, of how many), before each call; Cancelled where the work is to end
+
+
+def alone(done: int, of: int) -> None:
+    """The Heed of nobody: none watches, and none stops it."""
 
 
 def tile_size(asked: int | None, height: int, width: int, fits: int | None = None) -> int:
@@ -189,6 +194,7 @@ def tiled(
     profile: Profile | tuple[Profile, Profile] = ramp,
     scale: int = 1,
     batch: int = 1,
+    heed: Heed = alone,
 ) -> Tensor:
     """network(x, cond) put together from windows of x (N, C, H, W); the output must have `scale` times x's sides.
 
@@ -196,10 +202,13 @@ def tiled(
     size, or a whole number of times it, are cropped with the window. `batch` windows of one picture go in one call.
     """
     height, width = x.shape[-2:]
-    total = None
+    total, done = None, 0
     sizes = tuple(length * scale for length in (height, width, tile, overlap, multiple))
     down, across = (_sent(weight, x.device) for weight in covered(*sizes, profile))
+    count = len(starts(height, tile, overlap, multiple)) * len(starts(width, tile, overlap, multiple))
     for group in _together(windows(*sizes, profile, x.device), batch if len(x) == 1 else 1):
+        heed(done, count)
+        done += len(group)
         parts, conds = zip(*(_part(x, cond, window, scale) for window in group), strict=True)
         raws = network(torch.cat(parts), _joined(conds))
         if total is None:
@@ -239,12 +248,16 @@ class Pieces:
         self.overlap = min(overlap, 3 * self.tile // 4) if self.tile else overlap  # else windows hardly move on
 
     def __call__(
-        self, network: Callable[[Tensor, Mapping[str, Tensor]], Tensor], x: Tensor, cond: Mapping[str, Tensor]
+        self,
+        network: Callable[[Tensor, Mapping[str, Tensor]], Tensor],
+        x: Tensor,
+        cond: Mapping[str, Tensor],
+        heed: Heed = alone,
     ) -> Tensor:
         """network(x, cond), whole or put together; the shortage itself where the smallest windows are too large."""
         while True:
             try:
-                return self._run(network, x, cond)
+                return self._run(network, x, cond, heed)
             except (RuntimeError, MemoryError) as error:
                 if not memory.is_shortage(error) or not self._shrink(max(x.shape[-2:])):
                     raise
@@ -255,15 +268,20 @@ class Pieces:
         return 0 < self.tile < max(x.shape[-2:])
 
     def _run(
-        self, network: Callable[[Tensor, Mapping[str, Tensor]], Tensor], x: Tensor, cond: Mapping[str, Tensor]
+        self,
+        network: Callable[[Tensor, Mapping[str, Tensor]], Tensor],
+        x: Tensor,
+        cond: Mapping[str, Tensor],
+        heed: Heed,
     ) -> Tensor:
         if len(x) > self.batch:
-            return torch.cat([self._run(network, x[k : k + 1], _of(k, cond, len(x))) for k in range(len(x))])
+            return torch.cat([self._run(network, x[k : k + 1], _of(k, cond, len(x)), heed) for k in range(len(x))])
         if not self.splits(x):
+            heed(0, 1)
             return network(x, cond)
         whole = tiled(
             network, x, cond, tile=self.tile, overlap=self.overlap, multiple=self.multiple, scale=self.scale,
-            batch=self.batch,
+            batch=self.batch, heed=heed,
         )  # fmt: skip
         memory.trim(x.device)  # before large pictures are made
         return whole

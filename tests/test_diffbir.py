@@ -18,7 +18,7 @@ from benchmarks.peak import peak_bytes
 from restore_core import library, tiling, timing
 from restore_core.checkpoints import catalogue, files
 from restore_core.engine import Noise, finish, restore, times_of
-from restore_core.errors import CheckpointError, ImageError, NotDownloaded, SettingsError
+from restore_core.errors import Cancelled, CheckpointError, ImageError, NotDownloaded, SettingsError
 from restore_core.guidance import flatness
 from restore_core.library import Library
 from restore_core.methods import METHODS, cleaning, diffbir_latent
@@ -298,6 +298,28 @@ def test_encoder_decoder_and_gradient_in_pieces_are_those_of_the_whole():
         found.append((coding.encode(picture), coding.decode(z), coding.coder().gradient(z, target, weight)))
     for whole, parts in zip(*found, strict=True):
         assert torch.allclose(whole, parts, atol=1e-5)
+
+
+def test_encoder_and_gradient_end_between_two_windows_and_what_was_guessed_is_decoded():
+    """The gradient goes through the decoder in the middle of a run; a result is decoded when that has ended."""
+    picture, z, asked = torch.rand(1, 3, 96, 128), torch.randn(1, 3, 48, 64), []
+
+    def heed(done: int, of: int) -> None:
+        if len(asked) == 2:
+            raise Cancelled("Enough.")
+        asked.append(of)
+
+    coding = Autoencoding(Coder(), settings("v2-1-photo"), CPU, heed)
+    coding.encoder.tile = coding.decoder.tile = coding.gradient_side = 16
+    given = picture, torch.rand(1, 1, 96, 128)
+    for work in (
+        lambda: coding.encode(picture), lambda: coding.coder().gradient(z, *given), lambda: coding.coder().decode(z)
+    ):
+        with pytest.raises(Cancelled):
+            work()
+        assert len(asked) == 2 and min(asked) > 2
+        asked.clear()
+    assert coding.decode(z).shape == picture.shape and not asked
 
 
 class Greedy(Coder):

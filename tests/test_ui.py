@@ -324,7 +324,7 @@ def engine(monkeypatch) -> SimpleNamespace:
     """The real engine on a network that needs no weights; `pause` seconds a call."""
     ways = SimpleNamespace(pause=0.0, broken=lambda: None)
 
-    def run(work, library, *, stop):
+    def run(work, library, *, stop, tell):
         return sample(problem(ways.pause, ways.broken), work.settings, stop=stop)
 
     monkeypatch.setattr(running, "run", run)
@@ -385,7 +385,7 @@ def test_a_stop_that_takes_a_moment_is_told_at_once(desk: Desk, photo: str, engi
             desk.store.stop("s")
         if seen[-1].startswith("Stopping"):
             go_on.set()
-    assert "Stopping, once the first look is done" in seen and seen[-1].startswith("Stopped")
+    assert "Stopping" in seen and seen[-1].startswith("Stopped")
 
 
 def test_closing_the_generator_ends_the_worker(desk: Desk, photo: str, engine):

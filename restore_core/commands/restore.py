@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from restore_core.export import FrameFolder
 from restore_core.library import Library
 from restore_core.methods import METHODS
 from restore_core.moments import Recorder
+from restore_core.tiling import Heed
 
 SHOWN = {"both": ("noisy", "guess"), "noisy": ("noisy",), "guess": ("guess",)}  # --film-shows
 REPORTED = 1024  # pixels of a picture's long side in a report
@@ -93,7 +94,7 @@ def _run(asked: argparse.Namespace, work: job.Job, library: Library) -> tuple[Fr
     folders = [FrameFolder(asked.frames / kind) for kind in ("x_t", "guess")] if asked.frames else []
     recorder = Recorder(work.settings) if asked.film or asked.report else None
     last: Frame | None = None
-    for frame in _with_bar(job.run(work, library)):
+    for frame in _with_bar(lambda tell: job.run(work, library, tell=tell)):
         for folder, picture in zip(folders, ("image", "estimate"), strict=False):
             folder.add(frame.index, getattr(frame, picture))
         if recorder is not None:
@@ -155,9 +156,11 @@ def _job(asked: argparse.Namespace, photo: images.Photo, library: Library) -> jo
     return job.again(photo, export.read_settings(asked.like))
 
 
-def _with_bar(frames: Iterator[Frame]) -> Iterator[Frame]:
+def _with_bar(frames: Callable[[Heed], Iterator[Frame]]) -> Iterator[Frame]:
+    """The run's frames, and a bar of its steps; before the first of them, of the pieces of the first look."""
     with tqdm(unit="step", disable=None, leave=False, file=sys.stderr) as bar:
-        for frame in frames:
+        for frame in frames(lambda done, of: bar.set_description(f"first look, piece {done + 1} of {of}")):
+            bar.set_description(refresh=False)
             bar.total = frame.total
             bar.update(round(frame.share * frame.total) - bar.n)
             yield frame

@@ -14,6 +14,7 @@ from restore_core.errors import SettingsError
 from restore_core.problem import Problem
 from restore_core.samplers import GRID_LABELS, SAMPLERS
 from restore_core.settings import Option, Settings
+from restore_core.tiling import Heed, alone
 
 
 @dataclass(frozen=True)
@@ -192,12 +193,15 @@ def _same(one: Any, other: Any) -> bool:
 
 
 class Method(ABC):
-    """One paper with one set of weights, loaded."""
+    """One paper with one set of weights, loaded.
+
+    heed   to be asked before each window of whatever pose() puts a large photo through: whether to go on
+    """
 
     card: ClassVar[Card]
 
-    def __init__(self, variant: Variant, modules: Mapping[str, nn.Module]):
-        self.variant, self.modules = variant, modules
+    def __init__(self, variant: Variant, modules: Mapping[str, nn.Module], heed: Heed = alone):
+        self.variant, self.modules, self.heed = variant, modules, heed
 
     @abstractmethod
     def pose(self, image: Tensor, settings: Settings) -> Problem:

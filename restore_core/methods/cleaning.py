@@ -21,7 +21,7 @@ from restore_core.images import resize
 from restore_core.memory import Need
 from restore_core.networks.layers import pad_to_multiple
 from restore_core.settings import Settings
-from restore_core.tiling import Pieces
+from restore_core.tiling import Heed, Pieces, alone
 
 SHORT_SIDE = 512
 OVERLAP, MULTIPLE = 64, 64  # pixels; SwinIR's windows and SCUNet's both lie on a grid of 64
@@ -47,6 +47,7 @@ def clean(
     settings: Settings,
     grow: Grow = pad_to_multiple,
     short_side: int | None = None,
+    heed: Heed = alone,
 ) -> Tensor:
     """image (1, 3, h, w) RGB in [0, 1] -> the first restoration, at `scale` times the size or 512 px.
 
@@ -59,14 +60,14 @@ def clean(
     wanted = tuple(length * scale for length in image.shape[-2:])
     enlarging = getattr(cleaner, "scale", 1)
     if enlarging > 1:
-        return grow_to_short_side(resize(_run(cleaner, image, settings, enlarging, grow), wanted), short_side)
+        return grow_to_short_side(resize(_run(cleaner, image, settings, enlarging, grow, heed), wanted), short_side)
     image = image if image.shape[-2:] == wanted else resize(image, wanted).clamp_(0, 1)
     if hasattr(cleaner, "window"):
         image = grow_to_short_side(image, short_side)
-    return grow_to_short_side(_run(cleaner, image, settings, 1, grow), short_side)
+    return grow_to_short_side(_run(cleaner, image, settings, 1, grow, heed), short_side)
 
 
-def _run(cleaner: nn.Module, image: Tensor, settings: Settings, scale: int, grow: Grow) -> Tensor:
+def _run(cleaner: nn.Module, image: Tensor, settings: Settings, scale: int, grow: Grow, heed: Heed) -> Tensor:
     height, width = image.shape[-2:]
     whole = grow(image, MULTIPLE) if scale == 1 else image
 
@@ -76,6 +77,6 @@ def _run(cleaner: nn.Module, image: Tensor, settings: Settings, scale: int, grow
 
     need = ENLARGING if scale > 1 else UNFOLDING if hasattr(cleaner, "window") else PLAIN
     pieces = Pieces(need.side(image.device, MULTIPLE), OVERLAP, MULTIPLE if scale == 1 else 1, scale=scale)
-    found = pieces(network, whole, {})
+    found = pieces(network, whole, {}, heed)
     return found[..., : height * scale, : width * scale]
 

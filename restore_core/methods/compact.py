@@ -22,7 +22,7 @@ from restore_core.networks.compact_unet import CompactModel
 from restore_core.problem import Problem
 from restore_core.processes import Process
 from restore_core.settings import Option, Settings
-from restore_core.tiling import Pieces, fitting, tile_size
+from restore_core.tiling import Heed, Pieces, alone, fitting, tile_size
 
 FADING = Option(
     "fading", "Draw faded levels apart", 1.0, 0.0, 1.0, 0.05,
@@ -56,14 +56,15 @@ def to_image(x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def predict(model: CompactModel, y: Tensor, settings: Settings) -> Tensor:
+def predict(model: CompactModel, y: Tensor, settings: Settings, heed: Heed = alone) -> Tensor:
     """g(y), in tiles where the picture is large."""
     height, width = y.shape[-2:]
     fits = settings.tile is None
     tile = fitting(model.bytes_per_pixel, y, MULTIPLE) if fits else tile_size(settings.tile, height, width)
     power = model.describe(y)
     with autocast(y.device, settings.precision):
-        return Pieces(tile, max(64, settings.overlap), MULTIPLE)(lambda part, _: model.predict(part, power), y, {})
+        pieces = Pieces(tile, max(64, settings.overlap), MULTIPLE)
+        return pieces(lambda part, _: model.predict(part, power), y, {}, heed)
 
 
 def pose(
@@ -75,6 +76,7 @@ def pose(
     *,
     anchor: Literal["zero", "degraded", "predicted"],
     from_guess: bool = False,
+    heed: Heed = alone,
 ) -> Problem:
     """One picture as a Problem: the same predictor and denoiser, whatever the process and its anchor."""
     height, width = image.shape[-2:]
@@ -82,7 +84,7 @@ def pose(
     enlarged = resize(image, (height * scale, width * scale))
     y = by_bands(lambda part: to_signed(part.clamp(0, 1)), enlarged)
     del enlarged
-    g = predict(model, y, settings)
+    g = predict(model, y, settings, heed)
     anchors = {"zero": y.new_zeros(()).expand_as(y), "degraded": y, "predicted": g}
 
     def network(x: Tensor, t: Tensor, cond: Mapping[str, Tensor]) -> Tensor:

@@ -79,10 +79,11 @@ class DiffBIR(Method):
     def _pose_compact(self, image: Tensor, settings: Settings) -> Problem:
         """The compact predictor's picture g is condition and target of guidance; pure noise is the start."""
         if "cleaner" in self.modules:
-            image = to_image(compact.predict(self.modules["cleaner"], to_signed(image), settings))
+            image = to_image(compact.predict(self.modules["cleaner"], to_signed(image), settings, self.heed))
         problem = compact.pose(
-            self.modules["network"], image, settings, self.variant.scale, process_of(EPS), anchor="zero"
-        )
+            self.modules["network"], image, settings, self.variant.scale, process_of(EPS), anchor="zero",
+            heed=self.heed,
+        )  # fmt: skip
         g = problem.guess
         cleaned = to_image(g)
         scale, start, stop = (settings.options[o.key] for o in (guidance.SCALE, *guidance.RANGE))
@@ -113,11 +114,11 @@ class DiffBIR(Method):
         seed = torch.Generator().manual_seed(settings.seed ^ APART)
         return pose_latent(
             self.modules["network"], self.modules["control"],
-            clean(self.modules["cleaner"], image, scale, settings, short_side=short_side), size, context, process,
-            control.config["predicts"], settings,
+            clean(self.modules["cleaner"], image, scale, settings, short_side=short_side, heed=self.heed),
+            size, context, process, control.config["predicts"], settings,
             times=(truncated if control.config["zero_terminal"] else spaced)(process),
             condition_noise=lambda like: torch.randn(like.shape, generator=seed).to(like),
-            autoencoder=self.variant.weights["network"],
+            autoencoder=self.variant.weights["network"], heed=self.heed,
         )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ from restore_core.networks.stable_diffusion import Autoencoder, StableDiffusion,
 from restore_core.problem import Problem
 from restore_core.processes import VariancePreserving
 from restore_core.settings import Settings
-from restore_core.tiling import Pieces, strips, windows
+from restore_core.tiling import Heed, Pieces, alone, strips, windows
 
 MULTIPLE = 8  # latent pixels: three halvings in the U-Net
 OVERLAP = 16  # latent pixels shared by windows of the autoencoder
@@ -48,8 +48,9 @@ class Autoencoding:
     Sides divide by 8 times the factor. What a picture becomes on its way to the network, it becomes window by window.
     """
 
-    def __init__(self, autoencoder: Autoencoder, settings: Settings, device: torch.device):
+    def __init__(self, autoencoder: Autoencoder, settings: Settings, device: torch.device, heed: Heed = alone):
         self.network, self.precision, self.factor = autoencoder, settings.precision, autoencoder.factor
+        self.heed = heed
         sides = (need.side(device, MULTIPLE * self.factor) // self.factor for need in (ENCODER, DECODER))
         self.encoder, self.decoder = (
             Pieces(side, min(OVERLAP, side // 2), scale=scale)
@@ -67,12 +68,15 @@ class Autoencoding:
             with autocast(picture.device, self.precision):
                 return self.network.encode(to_signed(cond["picture"])).float()
 
-        return _in_windows(self.encoder, network, place, {"picture": picture})
+        return _in_windows(self.encoder, network, place, {"picture": picture}, self.heed)
 
     @torch.no_grad()
-    def decode(self, z: Tensor) -> Tensor:
-        """The picture of a latent, about [0, 1]; whoever asked may write over it."""
-        return _in_windows(self.decoder, lambda part, _: self._decode(part), z, {})
+    def decode(self, z: Tensor, heed: Heed = alone) -> Tensor:
+        """The picture of a latent, about [0, 1]; whoever asked may write over it.
+
+        heed   nobody where a result is made of it: a stopped run's guess is kept, which takes just this
+        """
+        return _in_windows(self.decoder, lambda part, _: self._decode(part), z, {}, heed)
 
     def _decode(self, z: Tensor) -> Tensor:
         with autocast(z.device, self.precision):
@@ -80,7 +84,7 @@ class Autoencoding:
 
     def coder(self) -> Coder:
         """For guidance in pixels: the gradient of each window by itself, weighed as the windows are blended."""
-        return Coder(self.decode, self._gradient)
+        return Coder(lambda z: self.decode(z, self.heed), self._gradient)
 
     def _gradient(self, z: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         height, width = z.shape[-2:]
@@ -88,7 +92,8 @@ class Autoencoding:
         covered, total = torch.zeros(height, width), torch.zeros_like(z)
         for window in places:
             covered[window.rows, window.columns] += window.weight
-        for window in places:
+        for k, window in enumerate(places):
+            self.heed(k, len(places))
             rows, columns = window.rows, window.columns
             part = (window.weight / covered[rows, columns]).to(z)[None, None]
             near = F.interpolate(part, scale_factor=self.factor, mode="nearest")
@@ -102,10 +107,10 @@ class Autoencoding:
 Part = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
 
 
-def _in_windows(pieces: Pieces, network: Part, x: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
+def _in_windows(pieces: Pieces, network: Part, x: Tensor, cond: Mapping[str, Tensor], heed: Heed) -> Tensor:
     """network(x, cond), whole where it fits; else twice in windows, the second time with the norms of all of them."""
     if not pieces.splits(x):
-        found = pieces(network, x, cond)
+        found = pieces(network, x, cond, heed)
         if not pieces.splits(x):  # else memory ran short on the way
             return found
         del found
@@ -120,9 +125,9 @@ def _in_windows(pieces: Pieces, network: Part, x: Tensor, cond: Mapping[str, Ten
         with norms.apply():
             return network(part, told)
 
-    looking(look, x, cond)
+    looking(look, x, cond, heed)
     pieces.tile, pieces.overlap = looking.tile, looking.overlap
-    return pieces(run, x, cond)
+    return pieces(run, x, cond, heed)
 
 
 def read_prompts(text: TextEncoder, prompts: tuple[str, str], device: torch.device) -> Tensor:
@@ -156,6 +161,7 @@ def pose_latent(
     condition_noise: Callable[[Tensor], Tensor],
     autoencoder: str = "",
     grow: Grow = pad_to_multiple,
+    heed: Heed = alone,
 ) -> Problem:
     """The problem of a cleaned picture (1, 3, h, w) in [0, 1], whose result is brought to `size`.
 
@@ -165,7 +171,7 @@ def pose_latent(
     grow              how sides that do not divide by 64 are filled
     """
     options, (height, width) = settings.options, clean.shape[-2:]
-    coding = Autoencoding(base.autoencoder, settings, clean.device)
+    coding = Autoencoding(base.autoencoder, settings, clean.device, heed)
     grown = grow(clean, MULTIPLE * coding.factor)
     target = coding.encode(grown)
     weight = _text_weight(options)

@@ -49,5 +49,5 @@ class DvSR(Method):
         betas = beta_schedule("linear", settings.steps, BETA_START, settings.options["noise"])
         return compact.pose(
             self.modules["network"], image, settings, self.variant.scale, VariancePreserving(betas),
-            anchor="predicted", from_guess=True,
+            anchor="predicted", from_guess=True, heed=self.heed,
         )  # fmt: skip

@@ -95,7 +95,7 @@ class IRSDE(Method):
         scale = settings.options["noise"] * 2 / 255
         process = MeanReverting(theta_schedule("cosine", STEPS), scale, eps=END)
         return compact.pose(
-            self.modules["network"], image, settings, self.variant.scale, process, anchor="degraded"
+            self.modules["network"], image, settings, self.variant.scale, process, anchor="degraded", heed=self.heed
         )
 
     def _process(self) -> MeanReverting:
@@ -138,7 +138,7 @@ class IRSDE(Method):
         """Refusion's latents have no scale of their own; the decoder sees the skips of the degraded picture."""
         network, autoencoder = self.modules["network"], self.modules["autoencoder"]
         process, latents = self._process(), unet_latents(autoencoder, settings)
-        y = latents.encode(image)
+        y = latents.encode(image, self.heed)
         cond = {"y": y}
         if network.lens:
             told = [LENSES[settings.options[key]] for key in ("lens", "target")] + [settings.options["disparity"]]

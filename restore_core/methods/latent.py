@@ -28,7 +28,7 @@ from restore_core.networks.latent_unet import LatentUNet, Skips
 from restore_core.networks.layers import pad_to_multiple
 from restore_core.networks.vq_autoencoder import VQAutoencoder
 from restore_core.settings import Settings
-from restore_core.tiling import SLACK, tile_size, windows
+from restore_core.tiling import SLACK, Heed, alone, tile_size, windows
 
 OVERLAP = 64  # pixels shared by neighbouring windows; at least the reach of the autoencoders' convolutions
 RIDGE = 1e-3  # of the latents' mean variance: grey pictures leave some directions open
@@ -60,7 +60,7 @@ class Latents:
         self._tile, self._size = 0, (0, 0)
 
     @torch.no_grad()
-    def encode(self, picture: Tensor) -> Tensor:
+    def encode(self, picture: Tensor, heed: Heed = alone) -> Tensor:
         """The latent of a picture (1, 3, H, W): sides ceil(H/multiple) multiple/factor."""
         self._size = (picture.shape[-2], picture.shape[-1])
         picture = self.padded(picture)
@@ -77,7 +77,7 @@ class Latents:
             self._kept.append(kept)
             return latent.float()
 
-        return self._blend(height // self.factor, width // self.factor, part, self.factor)
+        return self._blend(height // self.factor, width // self.factor, part, self.factor, heed)
 
     def padded(self, picture: Tensor) -> Tensor:
         """The picture as it is encoded: grown at the right and bottom, by reflection."""
@@ -85,7 +85,8 @@ class Latents:
 
     @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:
-        """The picture of a latent, cropped to the size that was encoded."""
+        """The picture of a latent, cropped to the size that was encoded. It heeds nobody: a stopped run's guess is
+        kept, which takes just this."""
         factor = self.factor
 
         def part(k: int, rows: slice, columns: slice) -> Tensor:
@@ -97,12 +98,19 @@ class Latents:
         return whole[..., : self._size[0], : self._size[1]]
 
     def _blend(
-        self, height: int, width: int, part: Callable[[int, slice, slice], Tensor], shrink: int
+        self,
+        height: int,
+        width: int,
+        part: Callable[[int, slice, slice], Tensor],
+        shrink: int,
+        heed: Heed = alone,
     ) -> Tensor:
         """part(k, rows, columns) of the k-th window, weighted; lengths in picture pixels are divided by `shrink`."""
         tile, overlap, multiple = (n // shrink for n in (self._tile, OVERLAP, self.multiple))
         total, weights = None, 0.0
-        for k, window in enumerate(windows(height, width, tile, overlap, multiple)):
+        places = list(windows(height, width, tile, overlap, multiple))
+        for k, window in enumerate(places):
+            heed(k, len(places))
             rows, columns = window.rows, window.columns
             piece = part(k, rows, columns)
             if piece.shape[-2:] == (height, width):

@@ -72,7 +72,7 @@ class ResShift(Method):
         """15 indices, any number of steps between them."""
         process = ResidualShifting(STEPS, settings.options["noise"], min_level=0.04 * settings.options["noise"])
         return compact.pose(
-            self.modules["network"], image, settings, self.variant.scale, process, anchor="degraded"
+            self.modules["network"], image, settings, self.variant.scale, process, anchor="degraded", heed=self.heed
         )
 
     def _pose_holes(self, image: Tensor, settings: Settings) -> Problem:
@@ -93,7 +93,7 @@ class ResShift(Method):
         lq, mask = (x if x is None else pad_to_multiple(x, side) for x in (lq, mask))
         enlarged = _enlarge(lq, self.variant.scale)
         latents = vq_latents(autoencoder, settings)
-        y = latents.encode(enlarged)
+        y = latents.encode(enlarged, self.heed)
         reference = to_image(enlarged)
 
         def encode(image: Tensor) -> Tensor:

@@ -104,8 +104,9 @@ class SR3(Method):
             return self._pose_published(image, settings)
         betas = beta_schedule("linear", STEPS, BETA_START, settings.options["noise"])
         return compact.pose(
-            self.modules["network"], image, settings, self.variant.scale, VariancePreserving(betas), anchor="zero"
-        )
+            self.modules["network"], image, settings, self.variant.scale, VariancePreserving(betas), anchor="zero",
+            heed=self.heed,
+        )  # fmt: skip
 
     def _pose_published(self, image: Tensor, settings: Settings) -> Problem:
         """The schedule lies in the file beside the network; below full strength the run starts from the input."""

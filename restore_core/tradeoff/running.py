@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from restore_core.engine import Frame, never, restore
+from restore_core.engine import Frame, heeding, never, restore
 from restore_core.methods import Method
 from restore_core.metrics import PathLength
 from restore_core.problem import Problem
 from restore_core.settings import Settings
+from restore_core.tiling import Heed
 from restore_core.timing import Timing
 from restore_core.tradeoff.journal import Journal, Point
 from restore_core.tradeoff.measures import Measures
@@ -30,7 +31,7 @@ MEASURING = 1.2e-5  # seconds per pixel of a result on a processor core: LPIPS a
 MANY_POINTS = 200
 LONG = 1800.0  # seconds; above either of the two a person is asked first
 
-Methods = Callable[[str, str], Method]  # (method, variant) -> loaded, as Library.method
+Methods = Callable[[str, str, Heed], Method]  # (method, variant, whom it heeds) -> loaded, as Library.method
 Timings = Callable[[Settings], Timing]  # as Library.timing
 Watch = Callable[[Settings, Frame], None]
 
@@ -60,15 +61,15 @@ def _digest(x: Any) -> Any:
 class _Poser:
     """Poses the subject for any settings, with methods loaded as they are asked for and predictors shared."""
 
-    def __init__(self, subject: Subject, methods: Methods):
-        self._subject, self._methods = subject, methods
+    def __init__(self, subject: Subject, methods: Methods, heed: Heed):
+        self._subject, self._methods, self._heed = subject, methods, heed
         self._shared: dict[int, Any] = {}
 
     def __call__(self, settings: Settings) -> Problem:
-        method = self._methods(settings.method, settings.variant)
+        method = self._methods(settings.method, settings.variant, self._heed)
         modules = {role: self._share(module) for role, module in method.modules.items()}
         device = next(iter(method.modules.values())).parameters().__next__().device
-        return type(method)(method.variant, modules).pose(self._subject.degraded.to(device), settings)
+        return type(method)(method.variant, modules, self._heed).pose(self._subject.degraded.to(device), settings)
 
     def _share(self, module: nn.Module) -> Any:
         if not hasattr(module, "predict"):
@@ -95,7 +96,7 @@ def run(
     watch   is shown every frame with the settings of its run; it must not take its time over it
     path    also measure the perceptual length of the first sample's way, at one LPIPS a step
     """
-    measures, pose = Measures(subject), _Poser(subject, methods)
+    measures, pose = Measures(subject), _Poser(subject, methods, heeding(stop))
     for group in missing(requests, journal, path=path):
         wanted = {settings.samples: settings for settings in group}
         longest = wanted[max(wanted)]

@@ -69,9 +69,9 @@ def fill(desk: Desk) -> Tab:
             with gr.Row(elem_classes=widgets.AWAY, elem_id="compare-kept") as kept:
                 files = tuple(
                     gr.DownloadButton(label, elem_id=f"compare-{key}", size="sm", min_width=130)
-                    for key, label in (("sheet", "Contact sheet"), ("json", "Settings"), ("report", "Report"))
+                    for key, label in (("sheet", "Contact sheet (PNG)"), ("json", "Settings (JSON)"), ("report", "Report (HTML)"))
                 )
-                restore = gr.Button("Photo to Restore", size="sm", elem_id="compare-restore", min_width=130)
+                restore = gr.Button("Send to Restore", size="sm", elem_id="compare-restore", min_width=130)
     tab = Tab(
         desk, photo, clean, facts, task, estimate, later, seed, same, tuple(found for found, _ in laid),
         gr.State(FEWEST), more, fewer, run, stop, message, tuple(films), tuple(places), pictures, table, kept, files,
@@ -95,7 +95,7 @@ def _tasks(desk: Desk) -> list[tuple[str, str]]:
     every = ((key, v) for key, method in METHODS.items() for v in method.card.variants if v.task in TASKS)
     able = {v.task for key, v in every if desk.library.has(key, v.key)}
     named = [(TASKS[key].label, key) for key in dict.fromkeys((*COMPACT, *TASKS)) if key in able]  # as in Restore
-    return [("I am not sure", "auto"), *named, ("As the cards say", TOLD)]
+    return [("I am not sure", "auto"), *named, ("As the settings say", TOLD)]
 
 
 def _first_methods() -> list[str]:

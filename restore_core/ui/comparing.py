@@ -90,9 +90,11 @@ def _compared(
 
 def _stream(desk: Desk, session: str, work: Job) -> Stream:
     def frames(stop: Stop, way: Way) -> Iterator[Frame]:
-        return run(in_pieces(work, way), desk.library, stop=stop)
+        return run(in_pieces(work, way), desk.library, stop=stop, tell=stream.look)
 
-    return Stream(frames, work.settings, desk.turns, session=session, about={"task": work.task, "size": work.size})
+    about = {"task": work.task, "size": work.size}
+    stream = Stream(frames, work.settings, desk.turns, session=session, about=about)
+    return stream
 
 
 def _last(kept: Run, stream: Stream, word: str) -> film.Value:

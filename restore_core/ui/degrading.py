@@ -118,11 +118,11 @@ def _facts(
     (h, w), back = damaged.shape[-2:], images.resize(damaged, tuple(clean.shape[-2:])).clamp(0, 1)
     ratio = psnr(back, clean).item()
     shown = f"{size[1]} × {size[0]}" + ("" if whole else f", the middle {clean.shape[-1]} × {clean.shape[-2]} shown")
-    found = [("Photo", shown), ("PSNR", f"{ratio:.2f} dB" if ratio < 100 else "unchanged")]
+    found = [("Size", shown), ("PSNR", f"{ratio:.2f} dB" if ratio < 100 else "unchanged")]
     if min(clean.shape[-2:]) >= 11:
         found.append(("SSIM", f"{ssim(back, clean).item():.3f}"))
     if (h, w) != tuple(clean.shape[-2:]):
-        found.insert(1, ("Result", f"{w} × {h}"))
+        found.insert(1, ("Damaged", f"{w} × {h}"))
     return [*found, ("Time", f"{1000 * seconds:.0f} ms")]
 
 

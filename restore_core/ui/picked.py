@@ -13,6 +13,7 @@ from restore_core import export, images
 from restore_core.images import to_uint8
 from restore_core.methods.base import PRESET_WORDS
 from restore_core.metrics import METRICS
+from restore_core.samplers import GRID_LABELS
 from restore_core.tradeoff import Point, frontier
 from restore_core.tradeoff.report import columns, told
 from restore_core.tradeoff.sweep import flattened
@@ -79,11 +80,9 @@ def _measures(board: Board, point: Point) -> str:
     rows = []
     for key in columns([point]):
         metric = METRICS.get(key)
-        label = (
-            metric.label if metric else {"consistency": "Match with your photo", "mse": "MSE"}.get(key, key)
-        )
-        unit = (metric.unit if metric else {"consistency": "dB"}.get(key, "")) or ""
-        better = metric.better if metric else {"consistency": "higher"}.get(key, "lower")
+        label = metric.label if metric else {"mse": "MSE"}.get(key, key)
+        unit = (metric.unit if metric else "") or ""
+        better = metric.better if metric else "lower"
         rows.append((label, f"{told(key, point.measures[key])} {unit}".strip(), f"{better} is better"))
     body = "".join(
         f"<tr><th scope='row'>{html.escape(a)}</th><td>{html.escape(b)}</td><td class='way'>{c}</td></tr>"
@@ -104,6 +103,8 @@ def _settings(point: Point) -> str:
 def _value(key: str, value: object) -> str:
     if key in ("method", "sampler"):
         return said(key, value)
+    if key == "spacing":
+        return GRID_LABELS.get(str(value), str(value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

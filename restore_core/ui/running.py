@@ -74,7 +74,7 @@ def _restoration(desk: Desk, session: str, kept: Run, path: str, ask: Ask, live:
     def frames(stop: Stop, way: Way) -> Iterator[Frame]:
         if not work:  # read when its turn has come: those who wait hold no picture
             work.append(_job(desk, path, ask))
-        return run(in_pieces(work[0], way), desk.library, stop=stop)
+        return run(in_pieces(work[0], way), desk.library, stop=stop, tell=stream.look)
 
     about = {"task": ask.task_key, "size": result_size(header, ask)}
     stream = Stream(frames, settings, desk.turns, session=session, about=about, rate=rate, side=side)
@@ -135,11 +135,11 @@ def watch(desk: Desk, session: str, kept: Run, stream: Stream) -> Iterator[Messa
 def _caption(news: News, stream: Stream) -> str:
     now = stream.last
     if stream.stopping:
-        return "Stopping, once the first look is done" if now is None and not news.waiting else "Stopping"
+        return "Stopping"
     if news.waiting:
         return waits(news.place, news.until, begun=now is not None)
     if now is None:
-        return "A first look at the whole picture"
+        return f"A first look at the whole picture{stream.looked and f' · piece {stream.looked}'}"
     where = news.latest.caption if news.latest is not None else caption(now)
     left = f" · {duration(news.left)} left" if news.left and news.left >= 1 else ""
     return where + left

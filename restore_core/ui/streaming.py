@@ -153,6 +153,7 @@ class Stream:
         self._chosen: frozenset[int] | None = None
         self._times: deque[tuple[float, float]] = deque(maxlen=9)  # (seconds, share that was done)
         self._turn: Turn | None = None
+        self._looked = (0, 1)
         self._due, self._ended = 0.0, False
         self._thread = threading.Thread(target=self._work, name="stepback-run", daemon=True)
 
@@ -164,6 +165,16 @@ class Stream:
     def stop(self) -> None:
         """End at the next network call; what was guessed by then stays in `last`."""
         self._halt.set()
+
+    def look(self, done: int, of: int) -> None:
+        """To be told before each tile of the first look, of which there are no frames."""
+        self._looked = done, of
+
+    @property
+    def looked(self) -> str:
+        """How far the first look is; "" where it is done in one."""
+        done, of = self._looked
+        return f"{done + 1} of {of}" if of > 1 else ""
 
     @property
     def stopping(self) -> bool:

@@ -480,13 +480,13 @@ def fill(desk: Desk) -> Tab:
                 note = gr.HTML(elem_id="tradeoff-note", apply_default_css=False)
                 with gr.Row(elem_id="tradeoff-files"):
                     csv = gr.DownloadButton(
-                        "CSV", elem_id="tradeoff-csv", size="sm", interactive=False, min_width=80
+                        "Table (CSV)", elem_id="tradeoff-csv", size="sm", interactive=False, min_width=80
                     )
                     as_json_file = gr.DownloadButton(
-                        "JSON", elem_id="tradeoff-json", size="sm", interactive=False, min_width=80
+                        "Points (JSON)", elem_id="tradeoff-json", size="sm", interactive=False, min_width=80
                     )
                     report = gr.DownloadButton(
-                        "Report", elem_id="tradeoff-report", size="sm", interactive=False, min_width=80
+                        "Report (HTML)", elem_id="tradeoff-report", size="sm", interactive=False, min_width=80
                     )
                     anew = gr.Button(
                         "Forget these points",
