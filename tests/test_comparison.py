@@ -123,6 +123,16 @@ def test_different_noise_and_small_pictures_are_told(library: Library):
     assert set(run(asked, library)[0].numbers) == {"calls", "seconds"}
 
 
+def test_the_middle_of_an_enlarged_picture_shows_what_the_photos_middle_shows(library: Library, monkeypatch):
+    monkeypatch.setattr("restore_core.comparison.asked.LARGE", 160 * 160)
+    monkeypatch.setattr("restore_core.comparison.asked.MEASURED", 160)
+    small = scene(size=47)[..., :43, :]  # whose margins, times four, are no margins of the whole
+    large = small.repeat_interleave(4, -2).repeat_interleave(4, -1)
+    wishes = [{"method": m, "variant": "compact-sr4", "steps": 2} for m in ("dvsr", "irsde")]
+    subject = comparison.prepare(photo(small), wishes, library, task="sr4", clean=photo(large)).measures.subject
+    torch.testing.assert_close(subject.clean[..., ::4, ::4], subject.degraded, rtol=0, atol=0)
+
+
 def test_a_large_picture_is_measured_in_its_middle(library: Library, monkeypatch):
     monkeypatch.setattr("restore_core.comparison.asked.LARGE", 90 * 90)
     monkeypatch.setattr("restore_core.comparison.asked.MEASURED", 80)

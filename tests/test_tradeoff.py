@@ -171,6 +171,22 @@ def test_the_middle_is_the_same_part_of_both():
     torch.testing.assert_close(middle(clean, 128), pair.clean)
 
 
+@pytest.mark.parametrize(("height", "width", "side"), [(103, 111, 100), (96, 101, 99), (25, 102, 400)])
+def test_the_middle_of_both_begins_and_ends_with_the_same_pixels(height: int, width: int, side: int):
+    rows, columns = torch.meshgrid(torch.arange(height) / 255, torch.arange(width) / 255, indexing="ij")
+    small = torch.stack([rows, columns, rows])[None]  # each pixel tells its place
+    large = small.repeat_interleave(4, -2).repeat_interleave(4, -1)
+    pair = given(photo(small), "sr4", photo(large), scale=4, side=side)
+    torch.testing.assert_close(pair.clean[..., ::4, ::4], pair.degraded, rtol=0, atol=0)
+    assert pair.clean.shape[-1] == 4 * pair.degraded.shape[-1] <= side
+
+
+@pytest.mark.parametrize("side", [-5, 0, 3, 40])
+def test_a_part_too_small_to_be_measured_is_refused(side: int):
+    with pytest.raises(SettingsError, match="a larger part"):
+        given(photo(scene(128)), "sr4", scale=4, side=side)
+
+
 def test_a_clean_picture_of_another_size_is_refused():
     with pytest.raises(SettingsError, match=r"96 x 96 px, and results of this photo are 128 x 128 px"):
         given(photo(scene(128)), "deblur", photo(scene(96)))

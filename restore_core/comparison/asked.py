@@ -74,12 +74,13 @@ class Comparison:
     def _measured(self, result: Tensor, last: Frame) -> dict[str, float]:
         if self.measures is None:
             return {}
-        side = _side(common_size(self.contenders))
-        part = middle(result, side)
+        size = common_size(self.contenders)
+        side, scale = _side(size), size[0] // self.photo.size[0]
+        part = middle(result, side, scale)
 
         def guess() -> Tensor:  # what the damage is estimated from, once: the first contender's own first guess
             first = last.problem.guess
-            return part if first is None else middle(last.problem.decode(first).cpu(), side)
+            return part if first is None else middle(last.problem.decode(first).cpu(), side, scale)
 
         found = self.measures.of(part, "all", guess)
         if "niqe" not in found and niqe_fits(tuple(part.shape[-2:])):
@@ -122,7 +123,7 @@ def prepare(
         return Comparison(photo, contenders, None, notes=notes)
     scale, side = size[0] // photo.size[0], _side(size)
     known, more = (None, ()) if clean is None else _fitting(photo, clean, contenders[0].job.task, scale)
-    part = None if known is None else middle(known, side)
+    part = None if known is None else middle(known, side, scale)
     subject = Subject(photo.name, contenders[0].job.task, middle(photo.rgb, side and side // scale), part)
     return Comparison(photo, contenders, Measures(subject), known, (*notes, *more))
 

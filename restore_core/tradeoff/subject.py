@@ -69,21 +69,24 @@ def damaged(
 def given(
     photo: Photo, task: str, clean: Photo | None = None, *, scale: int = 1, side: int | None = None
 ) -> Subject:
-    """A damaged photo as it is, with the clean one if somebody has it; `scale`: how much larger results are."""
-    degraded = photo.rgb
-    size = tuple(length * scale for length in degraded.shape[-2:])
-    _check_size(size)
+    """A damaged photo as it is, with the clean one if somebody has it; `scale`: how much larger results are.
+
+    side   only the middle, so many pixels of the result, less what is no whole pixel of the photo
+    """
+    size = tuple(length * scale for length in photo.size)
+    small = None if side is None else max(0, side) // scale
+    _check_size(size if small is None else tuple(min(length, small * scale) for length in size))
+    part = middle(photo.rgb, small)
     if clean is None:
-        return Subject(photo.name, task, middle(degraded, side and side // scale))
+        return Subject(photo.name, task, part)
     if clean.size != size:
         raise SettingsError(
             f"The clean picture is {clean.size[1]} x {clean.size[0]} px, and results of this photo are {size[1]} x "
             f"{size[0]} px. Nothing is resized to make them match, for that would blur what is measured: choose the "
             "clean picture at that size, or measure without one."
         )
-    notes = match_notes(degraded, clean.rgb)
     return Subject(
-        photo.name, task, middle(degraded, side and side // scale), middle(clean.rgb, side), notes=notes
+        photo.name, task, part, middle(clean.rgb, side, scale), notes=match_notes(photo.rgb, clean.rgb)
     )
 
 
@@ -97,15 +100,20 @@ def _check_size(size: tuple[int, int]) -> None:
     if min(size) < SMALLEST:
         raise SettingsError(
             f"Results would be {size[1]} x {size[0]} px, and what is measured needs {SMALLEST} px on either side. "
-            "Choose a larger photo."
+            "Choose a larger photo, or a larger part of it."
         )
 
 
-def middle(image: Tensor, side: int | None) -> Tensor:
-    """The middle of (1, 3, H, W), at most side x side, beginning at even places; all of it for None."""
+def middle(image: Tensor, side: int | None, scale: int = 1) -> Tensor:
+    """The middle of (1, 3, H, W), at most side x side; all of it for None.
+
+    scale   how much larger the picture is than a photo whose middle, of side // scale, is to show the same: it begins
+            at the photo's even places and ends with its pixels
+    """
     if side is None:
         return image
-    top, left = (max(0, (length - side) // 2) // 2 * 2 for length in image.shape[-2:])
+    side = side // scale * scale
+    top, left = (max(0, (length - side) // scale // 2) // 2 * 2 * scale for length in image.shape[-2:])
     return image[..., top : top + side, left : left + side]
 
 
