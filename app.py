@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import getpass
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +58,7 @@ def main() -> int:
         if own is not None:
             os.environ["GRADIO_TEMP_DIR"] = str(own)
         if _serve(asked, accounts):
-            _end_at_once(own)
+            _end_at_once()
     except RestoreError as error:
         print(error, file=sys.stderr)
         return 2
@@ -77,10 +77,9 @@ def _port_of(text: str) -> int | None:
     return int(text) if text else None
 
 
-def _end_at_once(folder: Path | None) -> None:
-    """The process ends, whatever still works in it."""
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+def _end_at_once() -> None:
+    """The process ends, whatever still works in it, when all is done that is to be done at its end."""
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     os._exit(0)
 

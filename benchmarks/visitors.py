@@ -52,10 +52,12 @@ class Layout:
         props = {one["id"]: one["props"] for one in config["components"]}
         ids = {told["elem_id"]: key for key, told in props.items() if told.get("elem_id")}
         wanted = {"look": ("photo-in", "change"), "restore": ("run", "click"), "stop": ("stop", "click")}
+        events = config["dependencies"]
         calls = {
-            name: next(d for d in config["dependencies"] if [ids[element], event] in map(list, d["targets"]))
+            name: next(d for d in events if [ids[element], event] in map(list, d["targets"]))
             for name, (element, event) in wanted.items()
         }
+        calls["foresee"] = next(d for d in events if ids["estimate"] in d["outputs"] and d["targets"][0][1] == "tick")
         return cls(ids, calls, {key: told.get("value") for key, told in props.items()})
 
     def data(self, name: str, changed: dict[str, Any]) -> list[Any]:
@@ -97,6 +99,10 @@ class Page:
     def look(self, path: str) -> None:
         """The photo was dropped: what the page does with it then."""
         self._run("look", {"photo-in": file_of(path)})
+
+    def foresee(self) -> None:
+        """The page asks how long a run would take."""
+        self._run("foresee", {})
 
     def stop(self) -> None:
         """Press Stop."""

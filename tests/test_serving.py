@@ -302,6 +302,52 @@ def test_an_end_in_the_midst_of_a_run_waits_for_no_page(tmp_path: Path, monkeypa
     assert "Traceback" not in said and "terminate" not in said and not list(tmp_path.glob("stepback-page-*"))
 
 
+SLOW = """
+import sys, time, torch
+from restore_core import library
+
+def measured(rehearse, sides):
+    print("MEASURING", flush=True)
+    a, end = torch.rand(1000, 1000), time.monotonic() + 60
+    while time.monotonic() < end:
+        a = torch.tanh(a @ a)
+
+library.measured = measured
+import app
+sys.exit(app.main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="ends by signal")
+def test_an_end_in_the_midst_of_an_estimate_is_none_of_the_readers_business(tmp_path: Path, monkeypatch):
+    """The answer is cut off while its thread is inside PyTorch: no traceback, no abort, and nothing is left."""
+
+    def ask(page: Page) -> None:
+        with suppress(Broken, httpx.HTTPError):
+            page.foresee()
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
+    port, said = hosting.free_port(), tmp_path / "said.txt"
+    command = [sys.executable, "-c", SLOW, "--port", str(port), "--no-browser", "--device", "cpu", "--offline"]
+    with said.open("w") as out:
+        child = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        hosting.until_it_answers(address, child, said)
+        with Page(address, Layout.read(address)) as page:
+            page.look(page.upload("photo.png", photo(8)[1]))
+            threading.Thread(target=ask, args=(page,), daemon=True).start()
+            until(lambda: "MEASURING" in said.read_text())
+            child.send_signal(signal.SIGTERM)
+            assert child.wait(9) == 0
+    finally:
+        hosting.end(child)
+    told = said.read_text()
+    assert "Traceback" not in told and "terminate" not in told and not list(tmp_path.glob("stepback-page-*")), told
+
+
 @pytest.mark.slow
 def test_a_server_that_cannot_start_says_why(tmp_path: Path):
     with pytest.raises(RuntimeError, match=r"ended\. It said: .*nonsense"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import logging
 import os
 import signal
@@ -12,6 +13,7 @@ import threading
 import time
 import webbrowser
 from collections.abc import Mapping
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,8 +110,8 @@ def serve(
 ) -> bool:
     """Serve the page until interrupted. The address is always told; a browser is opened where one can be.
 
-    Whether a run is still at work then. If so the process is best ended at once: a thread that is inside PyTorch when
-    the interpreter goes makes it abort.
+    Whether it was asked to end. If so the process is best ended at once: a run, or whatever else is being worked out
+    for a page, may be inside PyTorch still, and a thread that is there when the interpreter goes makes it abort.
 
     own        whether only who owns the machine can come here: then weights may be brought, and limits are wide
     accounts   who may enter; None: whoever knows the address
@@ -139,7 +141,8 @@ def serve(
     try:
         page.block_thread()
     except _Asked:
-        return _end(page, health.turns)
+        _end(page, health.turns)
+        return True
     return False
 
 
@@ -173,13 +176,13 @@ def _end_on_request() -> None:
             signal.signal(number, asked)
 
 
-def _end(page: gr.Blocks, turns: Turns) -> bool:
-    """Stop the runs, then cut the connections; whether a run is still at work."""
-    ended = turns.close(RUNS_END)
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # that pages were cut off is no error
+def _end(page: gr.Blocks, turns: Turns) -> None:
+    """Stop the runs, then cut the connections. That pages were cut off, in the middle of an answer too, is no error."""
+    turns.close(RUNS_END)
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     page.server.config.timeout_graceful_shutdown = PAGES_END
-    page.close(verbose=False)
-    return not ended
+    with redirect_stderr(io.StringIO()):  # where Gradio prints the traceback of each such answer
+        page.close(verbose=False)
 
 
 def _open(address: str) -> None:
