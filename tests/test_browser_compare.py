@@ -53,7 +53,7 @@ def test_the_button_is_in_sight_with_a_photo_in(desktop: Watched):  # noqa: F811
     ends = "s => document.querySelector(`#compare-weights-a ${s}`).getBoundingClientRect()"
     assert page.evaluate(f"({ends})('input').right <= ({ends})('.icon-wrap').left + 2")  # no word beneath the arrow
     words = lambda task: [word.strip() for word in page.locator(f"{task} label").all_text_contents()]  # noqa: E731
-    assert words("#compare-task")[:-1] == words("#task")  # and then: as the cards say
+    assert words("#compare-task")[:-1] == words("#task")  # and then: as the settings say
 
 
 def test_on_a_phone_the_films_come_into_sight_but_a_refusal_leaves_the_page_where_it_is(phone: Watched):  # noqa: F811

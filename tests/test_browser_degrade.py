@@ -20,6 +20,8 @@ pytestmark = pytest.mark.browser
 CLEAN = ROOT / "restore_core" / "ui" / "examples" / "clean" / "cat.jpg"
 NUMBER = "document.querySelector('#degrade-view .lens').dataset.number"
 FILLED = "#degrade-view .lens[data-state=filled]"
+ARROWS = """[...document.querySelectorAll('#degrade select')]
+  .every((menu) => getComputedStyle(menu).backgroundImage.includes('gradient'))"""
 DRAG = """(slider, places) => { for (const place of places) {
   slider.value = place;
   slider.dispatchEvent(new Event("input", { bubbles: true }));
@@ -178,6 +180,7 @@ def test_nothing_is_wider_than_the_screen_and_the_picture_stays_in_sight(
     else:
         opened(watched)
     assert page.evaluate(NARROW_ENOUGH)
+    assert page.evaluate(ARROWS), "a menu looks like a field to type in"
     page.select_option("#degrade-chain .add select", "rain")
     page.wait_for_selector("#degrade-chain li:has-text('Rain')")
     page.locator("#degrade-chain li:has-text('Rain') input[type=range]").last.scroll_into_view_if_needed()

@@ -15,6 +15,7 @@ from restore_core.ui.asking import UNSEEN
 from restore_core.ui.desk import Desk
 from restore_core.ui.film import film
 
+FILES = (("sheet", "Contact sheet (PNG)"), ("json", "Settings (JSON)"), ("report", "Report (HTML)"))
 LATER = 3.0  # seconds between two looks at whether the device is free
 SAME_INFO = "The runs begin with the same numbers. Off: each with its own variation number."
 CLEAN_INFO = "The picture that your photo was made from, if you have it: results are measured against it too."
@@ -69,7 +70,7 @@ def fill(desk: Desk) -> Tab:
             with gr.Row(elem_classes=widgets.AWAY, elem_id="compare-kept") as kept:
                 files = tuple(
                     gr.DownloadButton(label, elem_id=f"compare-{key}", size="sm", min_width=130)
-                    for key, label in (("sheet", "Contact sheet (PNG)"), ("json", "Settings (JSON)"), ("report", "Report (HTML)"))
+                    for key, label in FILES
                 )
                 restore = gr.Button("Send to Restore", size="sm", elem_id="compare-restore", min_width=130)
     tab = Tab(

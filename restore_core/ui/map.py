@@ -76,7 +76,8 @@ def map_value(points: Sequence[Point], plane: Plane, presets: Mapping[str, int],
 
 def _axis(metric: Metric, word: str) -> Value:
     return {
-        "label": metric.label, "unit": metric.unit, "word": word, "better": metric.better, "room": ROOM.get(metric.key, 0.01),
+        "label": metric.label, "unit": metric.unit, "word": word, "better": metric.better,
+        "room": ROOM.get(metric.key, 0.01),
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from restore_core import export, images
+from restore_core.comparison import COLUMNS
 from restore_core.images import to_uint8
 from restore_core.methods.base import PRESET_WORDS
 from restore_core.metrics import METRICS
@@ -22,6 +23,7 @@ from restore_core.ui.planning import Board
 
 LARGEST = 768  # px of the long side; the file is downloaded whole
 QUALITY = 92
+FAITHFUL = COLUMNS["consistency"].label
 TOLD = ("method", "sampler", "steps", "spacing", "eta", "noise", "samples", "strength", "seed")
 LABELS = {
     "method": "Method",
@@ -80,9 +82,9 @@ def _measures(board: Board, point: Point) -> str:
     rows = []
     for key in columns([point]):
         metric = METRICS.get(key)
-        label = metric.label if metric else {"mse": "MSE"}.get(key, key)
-        unit = (metric.unit if metric else "") or ""
-        better = metric.better if metric else "lower"
+        label = metric.label if metric else {"consistency": FAITHFUL, "mse": "MSE"}.get(key, key)
+        unit = (metric.unit if metric else {"consistency": "dB"}.get(key, "")) or ""
+        better = metric.better if metric else {"consistency": "higher"}.get(key, "lower")
         rows.append((label, f"{told(key, point.measures[key])} {unit}".strip(), f"{better} is better"))
     body = "".join(
         f"<tr><th scope='row'>{html.escape(a)}</th><td>{html.escape(b)}</td><td class='way'>{c}</td></tr>"
