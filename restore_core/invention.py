@@ -65,8 +65,8 @@ def levels(spread: Tensor) -> Tensor:
 
 
 def find(spread: Tensor | None, samples: int) -> Finding:
-    """What the spread of `samples` runs tells; SettingsError where there was only one."""
-    if spread is None or samples < 2:
+    """What the spread of `samples` runs tells; SettingsError where there is none, for one sample has none."""
+    if spread is None:
         raise SettingsError(
             "One sample differs from nothing, so it cannot tell what is invented. Ask for at least two, better 8."
         )

@@ -39,6 +39,20 @@ def test_the_sentence_tells_how_much_and_where():
     assert "little is invented" in calm.sentence and calm.most == pytest.approx(1)
 
 
+def test_what_is_seen_is_above_four_grey_levels_and_the_most_leaves_out_one_pixel_in_a_hundred():
+    ramp = torch.linspace(0, 20, 2001) / 255  # each hundredth of a grey level once
+    found = invention.find(ramp.expand(1, 3, 3, 2001), 4)
+    assert found.share == pytest.approx(0.8, abs=1e-3) and found.mean == pytest.approx(10, abs=1e-3)
+    assert found.most == pytest.approx(19.8, abs=0.01)
+
+
+@pytest.mark.parametrize(("cells", "words"), [(30, "Less than 1 %"), (50, "1 %"), (1000, "25 %")])
+def test_the_share_is_told_in_whole_percent(cells: int, words: str):
+    picture = spread(0.5, 40, 100)
+    picture.flatten(2)[..., :cells] = 20 / 255
+    assert invention.find(picture, 4).sentence.startswith(f"{words} of the picture")
+
+
 @pytest.mark.parametrize(
     ("rows", "columns", "words"),
     [
@@ -56,6 +70,11 @@ def test_places_have_names(rows: tuple[int, int], columns: tuple[int, int], word
 def test_one_sample_tells_nothing():
     with pytest.raises(SettingsError, match="at least two"):
         invention.find(None, 1)
+
+
+def test_a_quarter_of_the_scale_is_half_as_bright():
+    assert invention.strength(spread(invention.FULL / 4)).mean().item() == pytest.approx(0.5)
+    assert invention.strength(spread(2 * invention.FULL)).max().item() == 1
 
 
 def test_the_map_brightens_with_the_spread_and_the_overlay_clears_where_there_is_none():
