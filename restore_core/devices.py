@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from restore_core.counting import counted
 from restore_core.errors import SettingsError
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -109,7 +110,8 @@ def describe(device: torch.device) -> str:
     if device.type == "cuda":
         memory = torch.cuda.get_device_properties(device).total_memory / 2**30
         return f"{torch.cuda.get_device_name(device)}, {memory:.0f} GB"
-    return {"cpu": f"CPU, {torch.get_num_threads()} threads", "mps": "Apple GPU"}.get(device.type, device.type)
+    threads = counted(torch.get_num_threads(), "thread")
+    return {"cpu": f"CPU, {threads}", "mps": "Apple GPU"}.get(device.type, device.type)
 
 
 def free_memory(device: torch.device) -> int | None:

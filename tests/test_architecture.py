@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "restore_core"
 
 ROWS: dict[str, int] = {
-    "errors": -1, "bands": -1, "schedules": -0.5, "levels": 0, "processes": 0, "networks": 0, "devices": 0, "colour": 0,
-    "refusals": 0,
+    "errors": -1, "bands": -1, "counting": -1, "schedules": -0.5, "levels": 0, "processes": 0, "networks": 0,
+    "devices": 0, "colour": 0, "refusals": 0,
     "memory": 0.5, "decoding": 0.5, "settings": 1, "images": 1, "checkpoints": 1,
     "samplers": 2, "grids": 2, "problem": 2, "tiling": 2, "guidance": 2, "operators": 2, "degradations": 2,
     "metrics": 2, "export": 2, "methods": 3, "engine": 3, "diagnosis": 3, "invention": 3.5, "timing": 3.5,

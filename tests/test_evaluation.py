@@ -101,7 +101,7 @@ def test_the_command_makes_a_table_a_folder(folder: Path, weights: Path, tmp_pat
     out = tmp_path / "scores.json"
     assert main([*command, "--steps", "1", "--mean-of", "0", "--limit", "1", "--json", str(out)]) == 0
     said = capsys.readouterr().out
-    assert said.count("| irsde |") == 2 and "1 pictures" in said
+    assert said.count("| irsde |") == 2 and "1 picture\n" in said
     assert [table["scores"][0]["what"] for table in json.loads(out.read_text())] == ["input", "input"]
 
 

@@ -140,7 +140,7 @@ def test_doctor_tells_what_is_wrong_and_what_to_do(tmp_path: Path, monkeypatch, 
     monkeypatch.setenv("STEPBACK_OFFLINE", "1")
     assert run("doctor", "--device", "cpu") == 0
     told = capsys.readouterr().out
-    assert "not usable" in told and "missing" in told and "set offline" in told and "1 files here and whole" in told
+    assert "not usable" in told and "missing" in told and "set offline" in told and "1 file here and whole" in told
     assert "to look at" in told.strip().splitlines()[-1]
 
 

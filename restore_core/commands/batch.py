@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from restore_core import batch, export
 from restore_core.commands import options
+from restore_core.counting import counted
 from restore_core.degradations import TASKS
 from restore_core.errors import SettingsError
 from restore_core.library import Library
@@ -98,7 +99,7 @@ def _told(outcomes: list[batch.Outcome], out: Path) -> int:
     count = {state: sum(o.state == state for o in outcomes) for state in ("done", "kept", "failed")}
     if count["failed"]:
         raise SettingsError(
-            f"{count['failed']} of {len(outcomes)} photos failed; {out / TABLE} says why. "
+            f"{count['failed']} of {counted(len(outcomes), 'photo')} failed; {out / TABLE} says why. "
             "Run the same command again to try only those."
         )
     print(f"{out}: {count['done']} restored, {count['kept']} made earlier", file=sys.stderr)

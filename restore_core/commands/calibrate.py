@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from restore_core import export
+from restore_core.counting import counted
 from restore_core.degradations.calibrate import Calibration, calibrate
 from restore_core.degradations.frame_files import read_frames
 from restore_core.degradations.transfer_plot import plot
@@ -33,7 +34,7 @@ def _calibrate(asked: argparse.Namespace) -> int:
 
 
 def _told(found: Calibration) -> list[str]:
-    lines = [f"{found.kind}, {found.frames} frames; 95 % intervals in brackets; white is 1"]
+    lines = [f"{found.kind}, {counted(found.frames, 'frame')}; 95 % intervals in brackets; white is 1"]
     for name, line in found.lines.items():
         k, sigma = (f"[{low:.3g}, {high:.3g}]" for low, high in (line.k_interval, line.sigma_interval))
         lines.append(

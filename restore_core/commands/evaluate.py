@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from restore_core import export
 from restore_core.commands import options
+from restore_core.counting import counted
 from restore_core.degradations import TASKS
 from restore_core.degradations.realworld import RECIPES
 from restore_core.errors import SettingsError
@@ -54,7 +55,7 @@ def _evaluate(asked: argparse.Namespace) -> int:
             limit=None if asked.limit is None else options.whole("--limit", asked.limit, 1),
         )  # fmt: skip
         *_, scores = tqdm(tables, unit="picture", disable=None, leave=False)
-        heading = f"{folder.name}, {scores[0].pictures} pictures\n\n" if len(asked.folder) > 1 else ""
+        heading = f"{folder.name}, {counted(scores[0].pictures, 'picture')}\n\n" if len(asked.folder) > 1 else ""
         print(f"{heading}{as_table(scores)}\n")
         found.append({"folder": folder.name, "scores": as_json(scores)})
     if asked.json:

@@ -21,6 +21,7 @@ import torch
 from restore_core import __version__, devices
 from restore_core.checkpoints import catalogue, files, folders
 from restore_core.commands import options
+from restore_core.counting import counted
 from restore_core.errors import RestoreError
 from restore_core.library import Library
 from restore_core.methods import METHODS
@@ -64,10 +65,11 @@ def _doctor(asked: argparse.Namespace) -> int:
 
 def describe(library: Library) -> dict[str, Any]:
     """The machine, versions, device and weights."""
+    cores = counted(os.cpu_count() or 1, "core")
     return {
         "stepback": __version__,
         "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} cores",
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}, {cores}",
         "device": devices.describe(library.device),
         "precision": library.precision,
         "packages": {name: _version(name) or "not installed" for name in (*NEEDED, *FURTHER)},
@@ -170,7 +172,7 @@ def _weights() -> Iterator[Finding]:
         else:
             whole += 1
     advice = "" if whole else "Without weights nothing can be restored: python -m restore_core weights list"
-    yield Finding("weights", f"{whole} files here and whole", advice, grave=not whole)
+    yield Finding("weights", f"{counted(whole, 'file')} here and whole", advice, grave=not whole)
 
 
 def _network() -> Finding:

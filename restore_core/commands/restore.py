@@ -15,6 +15,7 @@ from tqdm import tqdm
 from restore_core import export, images, invention, job
 from restore_core.checkpoints.catalogue import COMPACT
 from restore_core.commands import options
+from restore_core.counting import counted
 from restore_core.engine import Frame
 from restore_core.errors import NotFinite, SettingsError
 from restore_core.export import FrameFolder
@@ -85,7 +86,7 @@ def _restore(asked: argparse.Namespace) -> int:
     else:
         for sentence in filter(None, (*photo.notes, work.reason, *notes)):
             print(sentence, file=sys.stderr)
-        print(f"{output}: {last.calls} network calls in {last.seconds:.1f} s", file=sys.stderr)
+        print(f"{output}: {counted(last.calls, 'network call')} in {last.seconds:.1f} s", file=sys.stderr)
     return 0
 
 

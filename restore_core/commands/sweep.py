@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from restore_core import export, images
 from restore_core.commands import options
+from restore_core.counting import counted
 from restore_core.degradations import TASKS
 from restore_core.diagnosis import diagnose
 from restore_core.engine import Frame
@@ -111,7 +112,7 @@ def _sweep(asked: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         done = sum(len(journal.points()) for journal in journals)
         print(
-            f"Stopped: {done} points are kept in {asked.out}; the same command goes on from there.",
+            f"Stopped: {counted(done, 'point')} kept in {asked.out}; the same command goes on from there.",
             file=sys.stderr,
         )
         return 2

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from restore_core.counting import counted
 from restore_core.engine import Frame, heeding, never, restore
 from restore_core.methods import Method
 from restore_core.metrics import PathLength
@@ -155,11 +156,11 @@ class Estimate:
     @property
     def sentence(self) -> str:
         """The estimate in words."""
-        there = self.of - self.points
+        there, points = self.of - self.points, counted(self.of, "point")
         known = f", {there:,} of them measured already" if there else ""
         if not self.points:
-            return f"All {self.of:,} points are measured already."
-        return f"{self.of:,} points{known}: {_duration(self.seconds)}."
+            return f"{'This point is' if self.of == 1 else f'All {points} are'} measured already."
+        return f"{points}{known}: {_duration(self.seconds)}."
 
 
 def estimate(

@@ -13,7 +13,7 @@ from restore_core.settings import Settings
 from restore_core.ui import widgets
 from restore_core.ui.asking import LONG, Ask, calls, duration, seconds
 from restore_core.ui.desk import Desk
-from restore_core.ui.weighing import counted, name_of, offer_of
+from restore_core.ui.weighing import calls_in_words, name_of, offer_of
 
 LATER = "The machine is at work; how long it takes is told when it is free."
 
@@ -36,7 +36,7 @@ def foreseen(ask: Ask, about: Mapping[str, Any], desk: Desk) -> Foresight:
             return Foresight("")
         why = f"{about['sentence']} " if ask.task == "auto" else ""
         if desk.turns.busy and not desk.library.is_measured(ask.settings(desk.library.precision)):
-            return Foresight(widgets.text(f"{why}{counted(calls(ask.settings()))}. {LATER}"), pending=True)
+            return Foresight(widgets.text(f"{why}{calls_in_words(calls(ask.settings()))}. {LATER}"), pending=True)
         return Foresight(widgets.text(why + _times(ask, about["size"], desk.library)))
     except RestoreError as error:
         return Foresight(widgets.text(str(error), "error"))
@@ -48,7 +48,7 @@ def foreseen_of(runs: Mapping[str, Settings], size: tuple[int, int], desk: Desk)
     if lacking:
         told = f"The weights of {' and '.join(lacking)} are not here yet: choose others, or get them on the Models tab."
         return Foresight(widgets.text(told, "error"))
-    made = counted(sum(map(calls, runs.values())))
+    made = calls_in_words(sum(map(calls, runs.values())))
     if desk.turns.busy and not all(map(desk.library.is_measured, runs.values())):
         return Foresight(widgets.text(f"{made}. {LATER}"), pending=True)
     each = {letter: seconds(one, size, desk.library)[0] for letter, one in runs.items()}
@@ -65,7 +65,7 @@ def _times(ask: Ask, size: list[int], library: Library) -> str:
         size = [int(side / factor) for side in size]
     time, pieces = seconds(ask.settings(library.precision), tuple(size), library)
     made = calls(ask.settings())
-    told = f"Takes {duration(time)}{f', in {pieces} pieces' if pieces > 1 else ''}: {counted(made)}."
+    told = f"Takes {duration(time)}{f', in {pieces} pieces' if pieces > 1 else ''}: {calls_in_words(made)}."
     other = replace(ask, paper=not ask.paper, values={}, shown={})
     if ask.weights.published and calls(other.settings()) != made:
         there, _ = seconds(other.settings(library.precision), tuple(size), library)

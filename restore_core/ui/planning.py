@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from restore_core import images
+from restore_core.counting import counted
 from restore_core.errors import SettingsError
 from restore_core.images import Photo
 from restore_core.library import card
@@ -170,12 +171,12 @@ def cost(desk: Desk, found: Board, plan: Sequence[Request], *, mine: bool = Fals
     """What measuring the plan will cost. `mine`: the device is the sweep's own, so that it may measure."""
     groups, library = missing(plan, found.journal), desk.library
     longest = [max(group, key=calls_of) for group in groups]
-    made = f"{sum(map(calls_of, longest)):,}"
+    made = counted(sum(map(calls_of, longest)), "network call")
     if desk.turns.busy and not mine and not all(map(library.is_measured, longest)):
         points = Estimate(sum(map(len, groups)), len(plan), 0.0)
-        return Foresight(f"{len(plan):,} points, {made} network calls. {LATER}", points.large, pending=True)
+        return Foresight(f"{counted(len(plan), 'point')}, {made}. {LATER}", points.large, pending=True)
     whole = estimate(plan, found.subject, found.journal, library.timing)
-    calls = f" {made} network calls." if groups else ""
+    calls = f" {made}." if groups else ""
     return Foresight(f"{whole.sentence}{calls}", whole.large)
 
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from restore_core.counting import counted
 from restore_core.engine import Frame
 from restore_core.errors import Cancelled, SettingsError
 from restore_core.library import card
@@ -172,7 +173,8 @@ def _refuse_long(seen: Foresight) -> None:
 
 def _sweep(desk: Desk, session: str, found: Board, plan: Sequence[Request], weigh: bool) -> Iterator[Message]:
     there = sum(found.journal.get(r.settings) is not None for r in plan)
-    yield Message(f"{there} of {len(plan)} points", 0.0, found)
+    points = counted(len(plan), "point")
+    yield Message(f"{there} of {points}", 0.0, found)
     work = Sweeping(desk, found, plan, session, weigh=weigh)
     with desk.store.running(session, work):
         seen = 0
@@ -181,18 +183,18 @@ def _sweep(desk: Desk, session: str, found: Board, plan: Sequence[Request], weig
             yield Message(_caption(work, there + done, len(plan)), work.share, found if fresh else None)
     done = there + work.done
     if work.stopped:
-        text = f"Stopped with {done} of {len(plan)} points, which are kept. Run sweep goes on from here, later too."
-        yield Message(f"Stopped · {done} of {len(plan)} points", work.share, found, text)
+        text = f"Stopped with {done} of {points}, which are kept. Run sweep goes on from here, later too."
+        yield Message(f"Stopped · {done} of {points}", work.share, found, text)
         return
-    yield Message(f"Finished · {len(plan)} points", 1.0, found)
+    yield Message(f"Finished · {points}", 1.0, found)
 
 
 def _caption(work: Sweeping, done: int, of: int) -> str:
     place, until = work.waits
     if work.stopping:
-        return f"Stopping · {done} of {of} points"
+        return f"Stopping · {done} of {counted(of, 'point')}"
     if place:
         return waits(place, until, begun=not work.waiting)
     left = work.left
-    parts = [f"{done} of {of} points", work.where, f"{duration(left)} left" if left and left > 1 else ""]
+    parts = [f"{done} of {counted(of, 'point')}", work.where, f"{duration(left)} left" if left and left > 1 else ""]
     return " · ".join(filter(None, parts))

@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from restore_core import export, images
+from restore_core.counting import counted
 from restore_core.degradations import TASKS
 from restore_core.diagnosis import diagnose
 from restore_core.errors import RestoreError
@@ -172,7 +173,7 @@ class Tab:
         except Exception as error:
             return nothing | closed | {self.message: widgets.text(sentence(error), "error")}
         known = len(found.points)
-        text = f"{known} points of this photo are here from before." if known else ""
+        text = f"From before: {counted(known, 'point')} of this photo." if known else ""
         return {
             **closed,
             self.map: self._map(found),

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from restore_core.checkpoints import catalogue
+from restore_core.counting import counted
 from restore_core.library import Library, card
 from restore_core.networks.published import absent
 from restore_core.ui import widgets
@@ -70,10 +71,13 @@ class Picker:
         ways = [replace(ask, paper=paper, values={}, shown={}) for paper in (False, True)]
         needed = [calls(way.settings()) for way in ways]
         same = needed[0] == needed[1]
-        told = [name_of(way) if same else f"{name_of(way)}: {counted(n)}" for way, n in zip(ways, needed, strict=True)]
+        told = [
+            name_of(way) if same else f"{name_of(way)}: {calls_in_words(n)}"
+            for way, n in zip(ways, needed, strict=True)
+        ]
         return gr.update(
             choices=list(zip(told, ("fast", "paper"), strict=True)), value="paper" if ask.paper else "fast",
-            label=f"{PACE}, {counted(needed[0])} either way" if same else PACE, elem_classes=[],
+            label=f"{PACE}, {calls_in_words(needed[0])} either way" if same else PACE, elem_classes=[],
         )  # fmt: skip
 
 
@@ -103,9 +107,9 @@ def _label(method: str, key: str, label: str, library: Library) -> str:
     return label if library.has(method, key) else f"{label} · not here"
 
 
-def counted(number: int) -> str:
-    """A number of network calls in words."""
-    return f"{number:,} network call{'' if number == 1 else 's'}"
+def calls_in_words(number: int) -> str:
+    """A number of network calls."""
+    return counted(number, "network call")
 
 
 def get_button() -> gr.Button:
