@@ -81,7 +81,7 @@ class Look:
 
     @property
     def size(self) -> str:
-        return f"{self.image.shape[-1]} x {self.image.shape[-2]} pixels"
+        return f"{self.image.shape[-1]} × {self.image.shape[-2]} pixels"
 
     @property
     def faults(self) -> dict[str, str]:

@@ -144,7 +144,7 @@ def reduce_by(photo: Photo, factor: float) -> Photo:
         None if plane is None else F.interpolate(plane, size=size, mode="area")
         for plane in (photo.rgb, photo.alpha)
     )
-    note = f"A smaller copy of {size[1]} x {size[0]} pixels was made."
+    note = f"A smaller copy of {size[1]} × {size[0]} pixels was made."
     return replace(photo, rgb=rgb, alpha=alpha, notes=(*photo.notes, note))
 
 

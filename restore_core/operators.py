@@ -88,7 +88,7 @@ class Separable(Operator):
     def __init__(self, size: tuple[int, int], line: Line, device: torch.device | str = "cpu"):
         if max(size) > LONGEST:
             raise SettingsError(
-                f"The result would be {size[1]} x {size[0]} pixels, and a known damage is taken apart up to "
+                f"The result would be {size[1]} × {size[0]} pixels, and a known damage is taken apart up to "
                 f"{LONGEST} a side. Choose a smaller photo."
             )
         self.size = size

@@ -61,7 +61,7 @@ def refuse_unfit(name: str, picture: Image.Image) -> None:
     """ImageError for an opened picture without pixels, without a white, or with a camera's raw data."""
     if min(picture.size) < 1:
         raise ImageError(
-            f"{name} says it is {picture.width} x {picture.height} pixels: there is nothing to restore."
+            f"{name} says it is {picture.width} × {picture.height} pixels: there is nothing to restore."
         )
     if picture.mode in ("F", "I"):
         raise ImageError(
@@ -81,7 +81,7 @@ def refuse_large(name: str, size: tuple[int, int], max_pixels: int) -> None:
     height, width = size
     if height * width > limit:
         raise ImageError(
-            f"{name} is {width} x {height}, {height * width / 1e6:.1f} million pixels, and at most "
+            f"{name} is {width} × {height}, {height * width / 1e6:.1f} million pixels, and at most "
             f"{limit / 1e6:g} million fit. Save a smaller copy or crop it first."
         )
 

@@ -118,7 +118,7 @@ def test_large_photos_are_reduced_where_that_is_asked(photos: Path, tmp_path: Pa
     assert main([*command, "--steps", "1"]) == 0 and sizes() == [(40, 48), (16, 20)]
     assert main([*command, "--steps", "1", "--smaller"]) == 0 and sizes() == [(18, 21), (16, 20)]
     table = (out / "batch.csv").read_text()
-    assert "smaller copy of 21 x 18" in table and table.count(",done,") == 5  # asked otherwise: everything anew
+    assert "smaller copy of 21 × 18" in table and table.count(",done,") == 5  # asked otherwise: everything anew
     asked = batch.Request(smaller=True)
     assert [asked.size_of(size) for size in ((40, 48), (16, 20))] == sizes()
 

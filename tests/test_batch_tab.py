@@ -160,7 +160,7 @@ def test_large_photos_are_reduced_where_that_is_asked(tab, uploads: Path, monkey
     id = drop(tab, uploads, "a.png")
     told = restored(tab, id, *ASKED[:-1], True)
     result = images.inspect(tab.listing.batches.of(id).run.folder / "results" / "a.png")
-    assert result.size == (10, 12) and "smaller copy of 12 x 10" in told["rows"][0]["seen"]
+    assert result.size == (10, 12) and "smaller copy of 12 × 10" in told["rows"][0]["seen"]
 
 
 def test_photos_dropped_while_it_runs_are_restored_too(tab, uploads: Path):

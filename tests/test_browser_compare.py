@@ -180,7 +180,7 @@ def test_a_clean_picture_is_measured_against_and_a_wrong_one_is_told(desktop: Wa
     page.set_input_files("#compare-clean input[type=file]", tmp_path / "other.png")
     page.wait_for_selector("#compare-clean img")
     page.click("#compare-run")
-    desktop.say("#compare-message", "The clean picture is 100 x 100")
+    desktop.say("#compare-message", "The clean picture is 100 × 100")
     page.wait_for_selector("#compare-run:not([disabled])")
 
 

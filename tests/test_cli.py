@@ -52,7 +52,7 @@ def test_a_large_photo_is_reduced_where_that_is_asked(photo: Path, capsys, monke
     out = photo.with_name("out.png")
     assert run("restore", photo, "-o", out, "--task", "denoise", "--steps", 2, *words) == 0
     assert cv2.imread(str(out)).shape[:2] == ((20, 28) if words else (40, 56))
-    assert ("A smaller copy of 28 x 20" in capsys.readouterr().err) == bool(words)
+    assert ("A smaller copy of 28 × 20" in capsys.readouterr().err) == bool(words)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])

@@ -102,7 +102,7 @@ def test_what_cannot_be_compared_is_told(library: Library):
     with pytest.raises(SettingsError, match="1 settings cannot be compared"):
         comparison.prepare(noisy(), TWO[:1], library)
     enlarging = {"method": "dvsr", "variant": "compact-sr4", "steps": 2}
-    with pytest.raises(SettingsError, match=r"96 x 96 pixels and B one of 384 x 384.*enlarge alike"):
+    with pytest.raises(SettingsError, match=r"96 × 96 pixels and B one of 384 × 384.*enlarge alike"):
         comparison.prepare(noisy(), [TWO[0], enlarging], library)
     with pytest.raises(SettingsError, match="Nothing is resized"):
         comparison.prepare(noisy(), TWO, library, clean=photo(scene(size=100)))

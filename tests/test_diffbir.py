@@ -123,7 +123,7 @@ def test_an_early_control_on_a_later_base_is_refused(networks):
 
 
 def test_a_photo_of_eight_pixels_is_refused_in_a_sentence(networks):
-    with pytest.raises(ImageError, match=r"8 x 9 pixels.*Choose"):
+    with pytest.raises(ImageError, match=r"8 × 9 pixels.*Choose"):
         method(networks, "v2-1-photo").pose(photo(9, 8), settings("v2-1-photo"))
 
 

@@ -447,7 +447,7 @@ def test_reduction_brings_a_photo_below_the_limit() -> None:
     height, width = smaller.size
     assert 900 < height * width <= 1000 and smaller.alpha.shape[-2:] == smaller.size
     assert images.reduction(photo.size) == 1
-    assert f"{width} x {height}" in smaller.notes[-1]
+    assert f"{width} × {height}" in smaller.notes[-1]
     with pytest.raises(ImageError):
         images.reduce_by(photo, 0.5)
 

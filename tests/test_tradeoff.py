@@ -188,7 +188,7 @@ def test_a_part_too_small_to_be_measured_is_refused(side: int):
 
 
 def test_a_clean_picture_of_another_size_is_refused():
-    with pytest.raises(SettingsError, match=r"96 x 96 px, and results of this photo are 128 x 128 px"):
+    with pytest.raises(SettingsError, match=r"96 × 96 px, and results of this photo are 128 × 128 px"):
         given(photo(scene(128)), "deblur", photo(scene(96)))
     with pytest.raises(SettingsError, match="needs 72 px"):
         given(photo(scene(48)), "deblur")

@@ -131,7 +131,7 @@ RECORDS: tuple[Checkpoint, ...] = (
              "Any photo, learnt from Unsplash: the version to start with, and the one whose base is still published."),
     _control("v2", "v2.pth", "diffbir/sd21-base", EPS, "Any photo, learnt from LAION; the paper's version."),
     _control("v1-general", "v1_general.pth", "diffbir/sd21-base", EPS, "Any photo, learnt from ImageNet; the first."),
-    _control("v1-face", "v1_face.pth", "diffbir/sd21-base", EPS, "Aligned faces of 512 x 512 pixels; the first."),
+    _control("v1-face", "v1_face.pth", "diffbir/sd21-base", EPS, "Aligned faces of 512 × 512 pixels; the first."),
     _swinir("swinir-realesrgan", _V2, "realesrgan_s4_swinir_100k.pth", "The cleaner of v2.1."),
     _swinir("swinir-codeformer", _V2, "codeformer_swinir.ckpt", "The cleaner that v2's control was trained with."),
     _swinir("swinir-general-v1", _V1, "general_swinir_v1.ckpt", "The cleaner of v1."),

@@ -93,7 +93,7 @@ RECORDS: tuple[Checkpoint, ...] = (
            sampler="sde"),
     _irsde("sr-x4", "", 548_590_092, "Four times larger (DIV2K); the input is enlarged by repeating pixels first.",
            telling=_WIDE, max_sigma=30.0, sampler="sde", scale=4, upsampling="nearest"),
-    _irsde("inpaint-face", "", 139_196_684, "Fills holes in faces of 256 x 256 pixels (CelebA-HQ).", telling=_NARROW,
+    _irsde("inpaint-face", "", 139_196_684, "Fills holes in faces of 256 × 256 pixels (CelebA-HQ).", telling=_NARROW,
            max_sigma=30.0, sampler="sde"),
     _irsde("denoise", "ir-sde-denoising.pth", 548_548_364, "Gaussian noise below 75 grey levels (Denoising-SDE).",
            telling={_FIRST: (64, 3, 7, 7)}, max_sigma=75.0, eps=0.04, sampler="ode", aliases=("ir-sde-denoising.pth",)),

@@ -121,7 +121,7 @@ def _device(library: Library) -> Finding:
     advice = ""
     if library.device.type == "cpu" and torch.backends.cuda.is_built() and shutil.which("nvidia-smi"):
         advice = "There is an NVIDIA card that PyTorch cannot use: its driver is perhaps too old for this PyTorch."
-    return Finding("device", f"{told}; {PROBE} x {PROBE} product in {1000 * took:.1f} ms", advice)
+    return Finding("device", f"{told}; product of two matrices of side {PROBE} in {1000 * took:.1f} ms", advice)
 
 
 def probe(device: torch.device) -> float:

@@ -49,7 +49,7 @@ def _train(asked: argparse.Namespace) -> int:
     device = devices.choose(asked.device)
     plan = _plan(asked, device)
     photos = data.read_folder(asked.data, loop.smallest(plan))
-    print(f"{asked.method}, {asked.task}: {plan.batch} x {plan.crop} px on {devices.describe(device)}")
+    print(f"{asked.method}, {asked.task}: {plan.batch} crops of {plan.crop} px on {devices.describe(device)}")
     print(f"{data.describe(photos)}; {survey.survey(plan, device).sentence(plan)}")
     with tqdm(total=plan.updates, unit="update", disable=None) as bar:
         for p in loop.train(plan, photos, asked.out, device=device, init=asked.init):

@@ -138,7 +138,7 @@ def common_size(contenders: Sequence[Contender]) -> tuple[int, int]:
     first, *others = contenders
     for other in others:
         if other.job.size != first.job.size:
-            sizes = [" x ".join(map(str, reversed(c.job.size))) for c in (first, other)]
+            sizes = [" × ".join(map(str, reversed(c.job.size))) for c in (first, other)]
             raise SettingsError(
                 f"{first.letter} makes a picture of {sizes[0]} pixels and {other.letter} one of {sizes[1]}, so no "
                 f"pixel of one has a partner in the other. Choose weights that enlarge alike."
@@ -197,7 +197,7 @@ def start_notes(ended: Sequence[Ended]) -> list[str]:
     shapes = {tuple(e.last.problem.anchor.shape): e.contender.letter for e in ended}
     if len(shapes) < 2:
         return []
-    told = ", ".join(f"{letter} in {' x '.join(map(str, shape[1:]))}" for shape, letter in shapes.items())
+    told = ", ".join(f"{letter} in {' × '.join(map(str, shape[1:]))}" for shape, letter in shapes.items())
     return [f"The methods work in spaces of different size ({told}), so the same noise is not possible for all."]
 
 

@@ -111,7 +111,7 @@ def calibrate(frames: Frames) -> Calibration:
     planes = frames.planes
     if min(planes.shape[-2:]) < 4 * BLOCK:
         raise SettingsError(
-            f"The pictures have {planes.shape[-1]} x {planes.shape[-2]} pixels, too few to tell noise from chance. "
+            f"The pictures have {planes.shape[-1]} × {planes.shape[-2]} pixels, too few to tell noise from chance. "
             f"Choose larger ones, {8 * BLOCK} pixels a side at least."
         )
     _refuse_badly_exposed(frames)
@@ -303,7 +303,7 @@ def together(pictures: Sequence[Tensor], *, step: float = 1 / 255) -> Frames:
     if len(sizes) > 1:
         (h1, w1), (h2, w2) = sorted(sizes)[:2]
         raise SettingsError(
-            f"The pictures differ in size ({w1} x {h1} and {w2} x {h2}), so they are no burst. Choose frames of one "
+            f"The pictures differ in size ({w1} × {h1} and {w2} × {h2}), so they are no burst. Choose frames of one "
             f"camera in one position."
         )
     return Frames(torch.cat(list(pictures)), ("R", "G", "B"), step=step)

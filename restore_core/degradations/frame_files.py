@@ -62,7 +62,7 @@ def bayer_planes(
     """values (H, W) as read; pattern (2, 2) of indices into `colours` and `black` -> planes (1, 4, H/2, W/2)."""
     if pattern is None or pattern.shape != (2, 2):
         raise ImageError(
-            "This raw file has no pattern of 2 x 2 colours, so its planes cannot be told apart. Choose the raw file "
+            "This raw file has no pattern of 2 × 2 colours, so its planes cannot be told apart. Choose the raw file "
             "of a Bayer sensor."
         )
     height, width = (side // 2 * 2 for side in values.shape)

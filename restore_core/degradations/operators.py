@@ -249,7 +249,7 @@ _ALL = (
     Degradation("scratches", "Scratches", (
         Option("number", "Number in 128 px", 1.5, 0.0, 10.0, 0.1), _LIGHT,
     ), _scratches),
-    Degradation("dust", "Dust", (Option("number", "Specks in 128 x 128 px", 8.0, 0.0, 80.0, 1.0), _LIGHT), _dust),
+    Degradation("dust", "Dust", (Option("number", "Specks in 128 × 128 px", 8.0, 0.0, 80.0, 1.0), _LIGHT), _dust),
     Degradation("kernel", "Blur (mixed kernel)", (
         Option("shape", "Shape", "gaussian", choices=SHAPES),
         _SIZE,

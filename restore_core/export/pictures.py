@@ -194,7 +194,7 @@ def _refuse_unfit(result: Tensor, path: Path, kind: Kind) -> None:
     height, width = result.shape[-2:]
     if max(height, width) > kind.longest_side:
         raise ImageError(
-            f"{path.name} would be {width} x {height} pixels, and {kind.name} holds at most {kind.longest_side} a "
+            f"{path.name} would be {width} × {height} pixels, and {kind.name} holds at most {kind.longest_side} a "
             f"side. Save it as PNG."
         )
 

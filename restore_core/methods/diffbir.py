@@ -126,7 +126,7 @@ def _refuse_tiny(image: Tensor) -> None:
     height, width = image.shape[-2:]
     if min(height, width) < SMALLEST:
         raise ImageError(
-            f"The photo is {width} x {height} pixels, and DiffBIR's first network looks at {SMALLEST} and more at a "
+            f"The photo is {width} × {height} pixels, and DiffBIR's first network looks at {SMALLEST} and more at a "
             f"time, so it would see nothing but edges. Choose a larger photo, or compact weights."
         )
 

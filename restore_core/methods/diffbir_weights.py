@@ -115,7 +115,7 @@ _POSITIONS = presets(
     {"guidance": 0.0, "steps": 50},
 )
 _BIG = "About {} GB of downloads, and minutes a photo without a graphics card."
-_FACES = "Only for faces cut out to 512 x 512 pixels or less. "
+_FACES = "Only for faces cut out to 512 × 512 pixels or less. "
 
 
 def _variant(

@@ -88,7 +88,7 @@ VARIANTS: tuple[Variant, ...] = (
     _variant("deblur-gopro", "Motion blur", "deblur", 10.0),
     _variant("sr-x4", "Four times larger", "sr4", 30.0, scale=4, options=(COLOUR,), config=_NEAREST),
     _variant("inpaint-face", "Holes in faces", "inpaint", 30.0, channels=4,
-             note=_HOLES.format("faces of 256 x 256 pixels and draws nothing else")),
+             note=_HOLES.format("faces of 256 × 256 pixels and draws nothing else")),
     Variant(
         "denoise", "Noise (Denoising-SDE)", "denoise", {"network": "irsde/denoise"},
         config={"max_sigma": 75.0, "end": DENOISING_END}, options=(SIGMA,),
@@ -112,5 +112,5 @@ VARIANTS: tuple[Variant, ...] = (
     _refusion("deblur", "Motion blur (Refusion)", "deblur"),
     _refusion("sr-x4", "Four times larger (Refusion)", "sr4", scale=4, options=(COLOUR,), config=_NEAREST),
     _refusion("inpaint", "Holes (Refusion)", "inpaint", channels=4,
-              note=_HOLES.format("faces of 256 x 256 pixels")),
+              note=_HOLES.format("faces of 256 × 256 pixels")),
 )  # fmt: skip

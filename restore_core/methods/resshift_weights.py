@@ -84,9 +84,9 @@ VARIANTS: tuple[Variant, ...] = (
              scale=4, note="Only for pictures that were shrunk bicubically by OpenCV and are otherwise clean."),
     _variant("sr-x4-k2", "Four times larger (early, 15 steps)", "sr4", scale=4),
     _four("inpaint-imagenet", "Holes in photos", "inpaint", channels=4,
-          note=f"{_HOLES} It was trained on photos of 256 x 256 pixels."),
+          note=f"{_HOLES} It was trained on photos of 256 × 256 pixels."),
     _four("inpaint-face", "Holes in faces", "inpaint", channels=4, weights={"autoencoder": "resshift/vq-f4-face"},
-          note=f"{_HOLES} {_FACE.format('faces cut out to 256 x 256 pixels')}"),
+          note=f"{_HOLES} {_FACE.format('faces cut out to 256 × 256 pixels')}"),
     _four("faceir", "Faces", "face", weights={"autoencoder": "resshift/vq-f8-face"},
-          note=_FACE.format("faces cut out upright to 512 x 512 pixels, eyes and mouth in the usual places")),
+          note=_FACE.format("faces cut out upright to 512 × 512 pixels, eyes and mouth in the usual places")),
 )  # fmt: skip

@@ -43,7 +43,7 @@ POSITIONS = presets(
 # the paper's algorithm 2 adds noise of the large variance; the code that the weights come from, of the small one
 PAPER = {"sampler": "ddim", "steps": STEPS, "spacing": "paper", "eta": 1.0, "variance": 0.0}
 FIXED = {"noise": (BETA_END, "The network was trained on the noise levels of this schedule, and knows no others.")}
-FACES = "Only for faces cut out to {0} x {0} pixels: it was trained on nothing else, and other photos come out wrong."
+FACES = "Only for faces cut out to {0} × {0} pixels: it was trained on nothing else, and other photos come out wrong."
 
 
 def _faces(key: str, label: str, small: int) -> Variant:
@@ -71,7 +71,7 @@ PUBLISHED = (
     _faces("64-512", "Faces, 64 to 512 pixels", 64),
     Variant(
         "faces-128", "Faces, redrawn", "face", {"network": "sr3/faces-128"},
-        note="For faces of 128 x 128 pixels. It sees no photo: noise is laid over yours and taken off again "
+        note="For faces of 128 × 128 pixels. It sees no photo: noise is laid over yours and taken off again "
         "(Meng et al. 2022, SDEdit). At full strength it draws a face of nobody.",
         defaults={**FAST, "strength": 0.2}, presets=POSITIONS, paper={**PAPER, "strength": 1.0}, fixed=FIXED,
     ),

@@ -46,7 +46,7 @@ def check_size(image: Tensor, smallest: int, what: str) -> None:
     height, width = image.shape[-2:]
     if min(height, width) < smallest:
         raise SettingsError(
-            f"The picture is {width} x {height} px, too small for {what}, which needs {smallest} px on either side. "
+            f"The picture is {width} × {height} px, too small for {what}, which needs {smallest} px on either side. "
             "Choose a larger picture or another measure."
         )
 
@@ -67,7 +67,7 @@ def matched(result: Tensor, reference: Tensor, crop_border: int = 0) -> tuple[Te
     height, width = result.shape[-2:]
     if not 0 <= 2 * crop_border < min(height, width):
         raise SettingsError(
-            f"A border of {crop_border} px cannot be cropped from a picture of {width} x {height} px. "
+            f"A border of {crop_border} px cannot be cropped from a picture of {width} × {height} px. "
             f"Choose between 0 and {(min(height, width) - 1) // 2}."
         )
     inner = (..., slice(crop_border, height - crop_border), slice(crop_border, width - crop_border))

@@ -49,7 +49,7 @@ def niqe(image: Tensor, *, weights: Path = FILE) -> Tensor:
     height, width = image.shape[-2:]
     if (height // BLOCK) * (width // BLOCK) < FEWEST_BLOCKS:
         raise SettingsError(
-            f"The picture is {width} x {height} px, but NIQE compares statistics over blocks of {BLOCK} px and needs "
+            f"The picture is {width} × {height} px, but NIQE compares statistics over blocks of {BLOCK} px and needs "
             f"{FEWEST_BLOCKS} of them. Choose a picture of {2 * BLOCK} px a side or more."
         )
     whole = image[..., : height // BLOCK * BLOCK, : width // BLOCK * BLOCK]

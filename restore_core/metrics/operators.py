@@ -52,7 +52,7 @@ def fitted_kernel(guess: Tensor, y: Tensor, *, reach: int = REACH) -> Tensor:
     height, width = y.shape[-2:]
     if min(height, width) <= 4 * reach:
         raise SettingsError(
-            f"The photo is {width} x {height} px, too small to estimate its damage, which needs {4 * reach + 1} px a "
+            f"The photo is {width} × {height} px, too small to estimate its damage, which needs {4 * reach + 1} px a "
             "side. Choose a larger photo."
         )
     size = 2 * reach + 1

@@ -81,7 +81,7 @@ def given(
         return Subject(photo.name, task, part)
     if clean.size != size:
         raise SettingsError(
-            f"The clean picture is {clean.size[1]} x {clean.size[0]} px, and results of this photo are {size[1]} x "
+            f"The clean picture is {clean.size[1]} × {clean.size[0]} px, and results of this photo are {size[1]} × "
             f"{size[0]} px. Nothing is resized to make them match, for that would blur what is measured: choose the "
             "clean picture at that size, or measure without one."
         )
@@ -99,7 +99,7 @@ def _task(key: str) -> Task:
 def _check_size(size: tuple[int, int]) -> None:
     if min(size) < SMALLEST:
         raise SettingsError(
-            f"Results would be {size[1]} x {size[0]} px, and what is measured needs {SMALLEST} px on either side. "
+            f"Results would be {size[1]} × {size[0]} px, and what is measured needs {SMALLEST} px on either side. "
             "Choose a larger photo, or a larger part of it."
         )
 
