@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from restore_core import images
+from restore_core import cli, images
 from restore_core.checkpoints import catalogue, files
-from restore_core.cli import main
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def run(*words: object) -> int:
-    return main([str(w) for w in words])
+    return cli.main([str(w) for w in words])
 
 
 def refused(capsys: pytest.CaptureFixture, *words: object) -> str:
@@ -238,3 +237,22 @@ def test_every_command_that_runs_networks_looks_where_it_is_told(photo: Path, ca
     monkeypatch.chdir(photo.parent)
     assert "nowhere" in refused(capsys, *words, "--models", "nowhere")
     assert [p.name for p in photo.parent.iterdir()] == ["photo.png"]
+
+
+OUTPUTS = {  # what must be told beside the place of what is made
+    "restore": ["a.png"], "batch": ["photos"], "compare": ["a.png", "--a", "steps=2"], "sweep": ["a.png"],
+    "degrade": ["a.png", "--op", "blur"], "train": ["--task", "rain", "--data", "photos"],
+    "weights convert": ["a.pth"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", OUTPUTS)
+@pytest.mark.parametrize("spelling", ["-o", "--out", "--output"])
+def test_where_results_go_is_told_alike_in_every_command(command: str, spelling: str):
+    asked = cli._parser().parse_args([*command.split(), *OUTPUTS[command], spelling, "place"])
+    assert asked.output == Path("place")
+
+
+@pytest.mark.parametrize("places", [[], ["results", "-o", "results"]])
+def test_a_batch_has_one_folder_for_its_results(tmp_path: Path, capsys, places: list[str]):
+    assert "one is needed" in refused(capsys, "batch", tmp_path, *places)

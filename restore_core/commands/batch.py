@@ -27,7 +27,8 @@ def add_parser(commands: Any) -> None:
     """Add `batch` to the subparsers of the main parser."""
     p = commands.add_parser("batch", help="restore a folder of photos")
     p.add_argument("folder", type=Path, help="folder of photos; folders in it too")
-    p.add_argument("out", type=Path, help="folder for the results")
+    p.add_argument("out", type=Path, nargs="?", help="folder for the results")
+    options.add_output(p, "the same, told as other commands have it", metavar="DIR")
     p.add_argument("--task", default="auto", help=f"auto, {', '.join(TASKS)}")
     p.add_argument("--method", default="auto", help=f"auto, {', '.join(METHODS)}")
     p.add_argument("--variant", help="one of the method's weights; default: the first for the task")
@@ -45,8 +46,9 @@ def add_parser(commands: Any) -> None:
 
 def _batch(asked: argparse.Namespace) -> int:
     options.use_models(asked)
-    items = batch.plan(asked.folder, asked.out, suffix=f".{asked.format}")
-    _make(asked.out)
+    out = _out(asked)
+    items = batch.plan(asked.folder, out, suffix=f".{asked.format}")
+    _make(out)
     changes = options.given(asked) | ({"variant": asked.variant} if asked.variant else {})
     request = batch.Request(
         asked.task, asked.method, options.whole("--preset", asked.preset), changes,
@@ -54,17 +56,28 @@ def _batch(asked: argparse.Namespace) -> int:
     )  # fmt: skip
     outcomes: list[batch.Outcome] = []
     try:
-        for outcome in _with_bar(batch.run_all(items, request, _map(asked), batch.Journal(asked.out)), len(items)):
+        for outcome in _with_bar(batch.run_all(items, request, _map(asked), batch.Journal(out)), len(items)):
             outcomes.append(outcome)
             if asked.json:
                 print(json.dumps(asdict(outcome)), flush=True)
     except KeyboardInterrupt:
-        print(f"Stopped: what is done is in {asked.out}; the same command goes on from there.", file=sys.stderr)
+        print(f"Stopped: what is done is in {out}; the same command goes on from there.", file=sys.stderr)
         return 2
     finally:
         if outcomes:
-            export.write_whole(asked.out / TABLE, batch.as_table(outcomes).encode())
-    return _told(outcomes, asked.out)
+            export.write_whole(out / TABLE, batch.as_table(outcomes).encode())
+    return _told(outcomes, out)
+
+
+def _out(asked: argparse.Namespace) -> Path:
+    """The folder for the results, by its place or by its name."""
+    told = [folder for folder in (asked.out, asked.output) if folder is not None]
+    if len(told) != 1:
+        raise SettingsError(
+            f"{'Two folders' if told else 'No folder'} for the results {'were' if told else 'was'} given, and one is "
+            f"needed. Write batch PHOTOS RESULTS, or batch PHOTOS -o RESULTS."
+        )
+    return told[0]
 
 
 def _make(out: Path) -> None:

@@ -30,7 +30,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--task", default="auto", help="auto, or what is wrong with the photo")
     p.add_argument("--seed", metavar="N", help="of all that name none of their own; default 0")
     p.add_argument("--clean", type=Path, metavar="FILE", help="the picture that the photo was made from")
-    p.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="pictures, sheet, settings, report")
+    options.add_output(p, "pictures, sheet, settings, report", metavar="DIR", required=True)
     options.add_models(p)
     p.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: the best there is")
     p.add_argument("--max-pixels", default=images.MAX_PIXELS, help="largest photo that is opened")

@@ -25,7 +25,7 @@ def add_parser(commands: Any) -> None:
         "degrade", help="damage a photo", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("input", type=Path, help="the clean photo")
-    p.add_argument("-o", "--output", type=Path, required=True, help="PNG, JPEG or WebP")
+    options.add_output(p, "PNG, JPEG or WebP", required=True)
     p.add_argument("--op", action="append", default=[], metavar="NAME:KEY=VALUE,...", help="a step; repeatable")
     p.add_argument("--chain", type=Path, metavar="FILE", help="a chain as JSON, as --json prints it")
     p.add_argument("--random", metavar="RECIPE", help=f"a random chain, numbered by --seed: {', '.join(RECIPES)}")

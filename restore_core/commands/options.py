@@ -41,6 +41,11 @@ def add_reading(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_output(p: argparse.ArgumentParser, told: str, *, metavar: str = "FILE", required: bool = False) -> None:
+    """Where what is made goes: -o, or --out, or --output; `asked.output`."""
+    p.add_argument("-o", "--out", "--output", dest="output", type=Path, required=required, metavar=metavar, help=told)
+
+
 def add_models(p: argparse.ArgumentParser) -> None:
     """Where else to look for weights."""
     p.add_argument("--models", type=Path, metavar="DIR", help="also look for weights in this folder")
@@ -108,6 +113,6 @@ def whole(name: str, text: object, least: int | None = None) -> int:
 
 
 __all__ = [
-    "EXPERT", "PAPER", "add_expert", "add_models", "add_reading", "check_free", "given", "idle", "preset",
+    "EXPERT", "PAPER", "add_expert", "add_models", "add_output", "add_reading", "check_free", "given", "idle", "preset",
     "use_models", "whole",
 ]  # fmt: skip

@@ -31,7 +31,7 @@ REPORTED = 1024  # pixels of a picture's long side in a report
 def add_parser(commands: Any) -> None:
     p = commands.add_parser("restore", help="restore one photo")
     p.add_argument("input", type=Path, help="the photo")
-    p.add_argument("-o", "--output", type=Path, help="PNG, JPEG or WebP; default: INPUT-METHOD.png beside it")
+    options.add_output(p, "PNG, JPEG or WebP; default: INPUT-METHOD.png beside it")
     p.add_argument("--task", default="auto", help=f"auto, {', '.join(COMPACT)}")
     p.add_argument("--method", default="auto", help=f"auto, {', '.join(METHODS)}")
     p.add_argument("--variant", help="one of the method's weights; default: the first for the task")

@@ -79,9 +79,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--path", action="store_true", help="also the perceptual length of the way (slower)")
     options.add_expert(p)
     p.add_argument("--side", metavar="PIXELS", help="only the middle, so many pixels of the result")
-    p.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="points, pictures and what goes on later"
-    )
+    options.add_output(p, "points, pictures and what goes on later", metavar="DIR", required=True)
     p.add_argument("--csv", action="store_true", help="write DIR/points.csv")
     p.add_argument("--report", action="store_true", help="write DIR/report.html, one page that opens offline")
     p.add_argument("--json", action="store_true", help="print one JSON object")
@@ -112,7 +110,7 @@ def _sweep(asked: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         done = sum(len(journal.points()) for journal in journals)
         print(
-            f"Stopped: {counted(done, 'point')} kept in {asked.out}; the same command goes on from there.",
+            f"Stopped: {counted(done, 'point')} kept in {asked.output}; the same command goes on from there.",
             file=sys.stderr,
         )
         return 2
@@ -198,7 +196,7 @@ def _photos(path: Path) -> Iterator[Photo]:
 
 
 def _folder(asked: argparse.Namespace, subject: Subject, count: int) -> Path:
-    return asked.out if count == 1 else asked.out / subject.name
+    return asked.output if count == 1 else asked.output / subject.name
 
 
 def _agree(
@@ -255,10 +253,10 @@ def _tell(
     plane, found = plane_of(subjects[0], scale), tuple(points.values())
     record = as_json(found, plane, presets) | {"pictures": [subject.name for subject in subjects]}
     if asked.csv:
-        export.write_whole(asked.out / "points.csv", as_csv(found, plane, presets).encode())
-    export.write_whole(asked.out / "points.json", json.dumps(record, indent=1).encode())
+        export.write_whole(asked.output / "points.csv", as_csv(found, plane, presets).encode())
+    export.write_whole(asked.output / "points.json", json.dumps(record, indent=1).encode())
     if asked.report:
-        export.write_whole(asked.out / "report.html", as_page(found, plane, journals[0], presets).encode())
+        export.write_whole(asked.output / "report.html", as_page(found, plane, journals[0], presets).encode())
     if asked.json:
         print(json.dumps(record))
         return

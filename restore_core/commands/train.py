@@ -25,7 +25,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--method", default="compact", help=f"{', '.join(METHODS)}; default: compact, for every process")
     p.add_argument("--task", required=True, help=", ".join(TASKS))
     p.add_argument("--data", type=Path, required=True, help="folder of clean photos")
-    p.add_argument("--out", type=Path, required=True, help="state, log and weights; an old state there is resumed")
+    options.add_output(p, "state, log and weights; an old state there is resumed", metavar="DIR", required=True)
     p.add_argument("--init", type=Path, help="safetensors to begin with")
     for name, default in (("updates", 20000), ("batch", 16), ("crop", 96), ("seed", 0)):
         p.add_argument(f"--{name}", default=default, help=f"default {default}")
@@ -52,14 +52,14 @@ def _train(asked: argparse.Namespace) -> int:
     print(f"{asked.method}, {asked.task}: {plan.batch} crops of {plan.crop} px on {devices.describe(device)}")
     print(f"{data.describe(photos)}; {survey.survey(plan, device).sentence(plan)}")
     with tqdm(total=plan.updates, unit="update", disable=None) as bar:
-        for p in loop.train(plan, photos, asked.out, device=device, init=asked.init):
+        for p in loop.train(plan, photos, asked.output, device=device, init=asked.init):
             bar.update(p.update - bar.n)
             bar.set_postfix({name: f"{loss:.4f}" for name, loss in p.losses.items()})
             if p.psnr is not None:
                 bar.write(f"{p.update}: held-out photos {p.psnr:.2f} dB, their input {p.psnr_input:.2f} dB")
-    weights = asked.out / f"{asked.task}.safetensors"
-    facts = delivery.export(asked.out / "state.pt", weights)
-    about = delivery.card(facts, asked.out / "log.jsonl", f"the photographs in {asked.data.name}", _command(asked))
+    weights = asked.output / f"{asked.task}.safetensors"
+    facts = delivery.export(asked.output / "state.pt", weights)
+    about = delivery.card(facts, asked.output / "log.jsonl", f"the photographs in {asked.data.name}", _command(asked))
     weights.with_suffix(".md").write_text(about)
     print(f"{weights}: the averaged weights; {weights.with_suffix('.md').name}: their card; curve.svg: the losses")
     return 0
@@ -92,7 +92,7 @@ def _number(name: str, text: object) -> float:
 
 def _command(asked: argparse.Namespace) -> str:
     """The command again, with the folders' names in place of their places."""
-    told = {"method": asked.method, "task": asked.task, "data": asked.data.name, "out": asked.out.name}
+    told = {"method": asked.method, "task": asked.task, "data": asked.data.name, "out": asked.output.name}
     told |= {"init": asked.init and asked.init.name, "only": asked.only}
     told |= {k: getattr(asked, k) for k in ("updates", "batch", "crop", "rate", "loss", "lpips", "width", "noise")}
     words = [f"--{key} {shlex.quote(str(value))}" for key, value in told.items() if value not in (0, "", None)]

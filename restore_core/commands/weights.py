@@ -28,6 +28,7 @@ from restore_core.checkpoints import (
     recognition,
 )
 from restore_core.checkpoints.sources import Checkpoint
+from restore_core.commands import options
 from restore_core.errors import RestoreError
 
 Report = tuple[Mapping[str, Any], str]  # for programs, for people
@@ -47,7 +48,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("file", type=Path, metavar="FILE")
     p = _verb(verbs, "convert", "write a file as safetensors, beside it", _convert)
     p.add_argument("file", type=Path, metavar="FILE")
-    p.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to; default: the same name")
+    options.add_output(p, "where to; default: the same name")
     p.add_argument("--eight-bits", action="store_true", help="rounded: a quarter of float32's size")
     p = _verb(verbs, "remove", "delete a fetched file, an unfinished download too", _remove)
     p.add_argument("key", metavar="KEY")
