@@ -301,6 +301,9 @@ def test_the_head_stands_still_whatever_tab_is_open(desktop: Watched):
         page.evaluate("scrollTo(0, 0)")
         places.add(str(page.evaluate(HEAD)))
     assert len(places) == 1, places
+    narrow = page.evaluate(HEAD)[1][2]
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    assert page.evaluate(HEAD)[1][2] > 1.25 * narrow, "a projector shows margins"
     assert page.inner_text("footer").strip() == "Settings"
 
 
@@ -314,6 +317,7 @@ def test_nothing_is_wider_than_the_screen(chromium, address, tmp_path, width: in
     )
     page = watched.page
     assert page.evaluate(NARROW_ENOUGH)
+    assert page.evaluate(HEAD)[0][0] == (14 if phone else 28)
     last, first = page.evaluate(LAST_ROW)
     assert last == first, "the last row of the tasks is not full"
     assert contrast_of_thumb(page) >= 3

@@ -545,6 +545,13 @@ def test_the_page_asks_no_other_host_for_anything():
     assert len((folder / "film.js").read_text(encoding="utf-8").splitlines()) < 150
 
 
+def test_no_rule_inside_media_is_for_what_gradio_lets_none_reach():
+    outer = re.compile(r"(^|[},])\s*(html|body|:root|\.gradio-container)\b[^{}]*\{")
+    for path in Path(film.__file__).parent.glob("page*.css"):
+        blocks = re.findall(r"@media[^{]*\{((?:[^{}]*\{[^{}]*\})*)", path.read_text(encoding="utf-8"))
+        assert not [block for block in blocks if outer.search(block)], path.name
+
+
 def test_examples_are_small_and_credited():
     credits = (restore.EXAMPLES / "CREDITS.md").read_text(encoding="utf-8")
     pictures = [p for p in restore.EXAMPLES.iterdir() if p.suffix in (".png", ".jpg")]

@@ -23,6 +23,7 @@ from restore_core.ui import widgets
 from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.learn import back, both, chance, choice, forward, network
 from restore_core.ui.learn.stage import Stage
+from restore_core.ui.links import Send
 
 QUICK = {
     "queue": False,
@@ -47,13 +48,14 @@ CHAPTERS: tuple[tuple[str, str, Any], ...] = (
 
 @dataclass(frozen=True)
 class Tab:
-    """The tab's components. `photo`: what another tab sends."""
+    """The tab's components. `photo`: what another tab sends; `sends`: the damaged picture goes on to Restore."""
 
     stage: Stage
     scene: gr.State
     chapter: gr.State
     message: gr.HTML
     photo: gr.State
+    sends: tuple[Send, ...]
     parts: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
@@ -83,7 +85,8 @@ def fill(desk: Desk) -> Tab:
     stage = Stage(desk)
     picked = choice.fill(stage)
     message = widgets.announcement("learn-message")
-    tab = Tab(stage, picked.scene, gr.State("forward"), message, picked.sent)
+    sends = (Send(picked.on, "restore", photo=picked.damaged),)
+    tab = Tab(stage, picked.scene, gr.State("forward"), message, picked.sent, sends)
     chapters = {}
     with gr.Tabs(elem_id="learn-chapters", elem_classes=["learn-chapters"]):
         for key, title, module in CHAPTERS:

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 from torch import Tensor
 
-from restore_core import images
+from restore_core import export, images
 from restore_core.ui import widgets
 from restore_core.ui.desk import sentence
 from restore_core.ui.learn import pictures
@@ -21,15 +21,18 @@ OWN = "own"  # the key of a photo of one's own among the pictures
 DAMAGES = [("Four times smaller", "sr4"), ("Blurred", "deblur"), ("Noisy", "denoise")]
 INTRO = (
     '<div class="learn-intro"><p>How a picture goes to noise and comes back: five short parts, each with something to '
-    "move. All is worked out here and now, on a picture of 128 pixels, by the networks of this program.</p></div>"
+    "move. All is worked out here and now, on a picture of 128 × 128 pixels, by the networks of this program.</p></div>"
 )
+LEAVE = "(made) => { if (made) document.querySelector('#learn-to-restore').click(); }"
 QUICK = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
 class Choice:
     """The picture bar. `source`: an example's name or a file's path; `scene`: the key of what was made of it;
-    `sent`: the path of a photo that another tab sends; `own`: that of the visitor's photo, beside the examples."""
+    `sent`: the path of a photo that another tab sends; `own`: that of the visitor's photo, beside the examples;
+    `go`: the button that takes the damaged picture to Restore, as the file `damaged`, by the unseen button `on` where
+    `made` says that there is one: a state's value is not told to the browser."""
 
     stage: Stage
     pictures: gr.HTML
@@ -39,6 +42,10 @@ class Choice:
     scene: gr.State
     sent: gr.State
     own: gr.State
+    go: gr.Button
+    on: gr.Button
+    damaged: gr.State
+    made: gr.Textbox
 
     def choose(self, source: str | None, damage: str) -> list[Any]:
         """Another picture or damage: [source, scene, message]. A bad file changes nothing but the message."""
@@ -47,7 +54,7 @@ class Choice:
         except Exception as error:
             return [gr.skip(), gr.skip(), widgets.text(sentence(error), "error")]
         told = (
-            "" if source in EXAMPLE_LABELS or not source else "Your photo: the middle of it, as 128 pixels."
+            "" if source in EXAMPLE_LABELS or not source else "Your photo: the middle of it, as 128 × 128 pixels."
         )
         return [source, made.key, widgets.text(told)]
 
@@ -72,8 +79,21 @@ class Choice:
             return [source, scene, told, gr.skip(), gr.skip()]
         return [source, scene, told, bar(OWN, self.stage.scene(scene).clean), path]
 
+    def keep(self, request: gr.Request, key: str | None) -> list[Any]:
+        """The damaged picture as a file of this page, and a message where there is none: [path, its name, message]."""
+        try:
+            scene, store = self.stage.scene(key), self.stage.desk.store
+            session = request.session_hash or ""
+            name = f"{scene.task}-{scene.key[:8]}.png"
+            path = store.keep_file(session, store.open(session), name, lambda to: export.save(scene.damaged.cpu(), to))
+        except Exception as error:
+            return [None, "", widgets.text(sentence(error), "error")]
+        return [str(path), path.name, gr.skip()]
+
     def wire(self, message: gr.HTML) -> list[Any]:
         """Which event calls which handler; the events after which the scene is another."""
+        kept = self.go.click(self.keep, self.scene, [self.damaged, self.made, message], **QUICK)
+        kept.then(None, self.made, None, js=LEAVE)
         outputs = [self.source, self.scene, message]
         taken = [*outputs, self.pictures, self.own]
         return [
@@ -116,4 +136,8 @@ def fill(stage: Stage) -> Choice:
             elem_classes=["learn-radio"],
             scale=1,
         )
-    return Choice(stage, shown, upload, damage, gr.State(first), gr.State(""), gr.State(), gr.State())
+        go = gr.Button("Send to Restore", elem_id="learn-go", size="sm", scale=0, min_width=150)
+        on = gr.Button("", elem_id="learn-to-restore", elem_classes=widgets.AWAY)
+        made = gr.Textbox(elem_classes=widgets.AWAY, container=False)
+    states = gr.State(first), gr.State(""), gr.State(), gr.State()
+    return Choice(stage, shown, upload, damage, *states, go, on, gr.State(), made)
