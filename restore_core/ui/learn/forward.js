@@ -5,7 +5,9 @@ let outline = "";  // the clean photo's own histogram
 const BINS = 72, EDGE = 3, calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 let x0, eps, y, xt = new Float32Array(N), now = null, scene = null, charts, timer = 0, wanted = 0, known = {};
 
-function paint(context, at) {  // at(i): the i-th value, 0 to 1
+const values = (text) => Float32Array.from(new Int16Array(bytes(text).buffer), (v) => v / 4096);
+
+function paint(context, at) {  // at(i): the i-th value, 0 to 1; the canvas clips what lies beyond
   const image = context.createImageData(128, 128), data = image.data;
   for (let i = 0, k = 0; i < N; i += 3, k += 4) {
     data[k] = 255 * at(i); data[k + 1] = 255 * at(i + 1); data[k + 2] = 255 * at(i + 2); data[k + 3] = 255;
@@ -55,7 +57,7 @@ function show() {
 
 function take(family, keep) {
   const share = keep && now ? Number(slider.value) / (now.family.a.length - 1) : 0.1;
-  y = family.y === null ? new Float32Array(N) : Float32Array.from(bytes(family.y), (v) => v / 127.5 - 1);
+  y = family.y === null ? new Float32Array(N) : values(family.y);
   const own = (now && now.own) || moments(x0);
   now = { family, own, a: 1, b: 0, s: 0 };
   slider.max = family.a.length - 1;
@@ -128,7 +130,7 @@ once((value) => {
   const before = now?.family.key;
   scene = value.scene;
   x0 = Float32Array.from(bytes(value.x0), (v) => v / 127.5 - 1);
-  eps = Float32Array.from(new Int16Array(bytes(value.noise).buffer), (v) => v / 4096);
+  eps = values(value.noise);
   paint(contexts.a, (i) => (x0[i] + 1) / 2);
   paint(contexts.s, (i) => eps[i] / 6 + 0.5);
   known = { [[scene, "ddpm", null].join()]: value.family };

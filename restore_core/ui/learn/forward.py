@@ -113,7 +113,7 @@ class Forward:
             "scene": chosen.key,
             "side": SIDE,
             "x0": pictures.raw(chosen.clean),
-            "noise": pictures.raw_noise(Noise(NOISE_SEED)(chosen.clean)),
+            "noise": pictures.raw_values(Noise(NOISE_SEED)(chosen.clean)),
             "families": [[k, f.title, f.words] for k, f in FAMILIES.items()],
             "family": family(self.stage, chosen.key, "ddpm", None),
         }
@@ -133,7 +133,7 @@ def family(stage: Stage, key: object, name: str, noise: float | None) -> Value:
             "steps": process.steps,
             "per": round((len(seen.t) - 1) / process.steps, 6),  # points of the table in one unit of t
             "anchor": ANCHORS[found.anchor],
-            "y": None if found.anchor == "none" else pictures.raw((anchor + 1) / 2),
+            "y": None if found.anchor == "none" else pictures.raw_values(anchor),
             "marks": [round(mark * process.steps) for mark in found.marks],
             "option": option and {
                 "label": option.label, "low": option.low, "high": option.high, "step": option.step, "value": level,

@@ -13,7 +13,7 @@ from restore_core.images import to_uint8
 from restore_core.methods.compact import to_image
 
 QUALITY, NOISE_QUALITY = 88, 76
-UNITS = 4096  # in which noise travels
+UNITS = 4096  # in which numbers travel that are no picture's
 SIGMAS = 3.0  # noise is shown grey at 0, black and white at this many deviations
 HEAT = (
     (0.0, (6, 6, 20)),
@@ -53,19 +53,22 @@ def grey(values: Tensor) -> str:
 
 
 def raw(image: Tensor) -> str:
-    """(1, 3, H, W) in [0, 1] as H W 3 bytes, base64: numbers for the page to calculate with."""
+    """A picture of 8 bits, (1, 3, H, W) in [0, 1], as H W 3 bytes, base64: numbers for the page to calculate with."""
     return base64.b64encode(to_uint8(image).tobytes()).decode("ascii")
 
 
-def raw_noise(eps: Tensor) -> str:
-    """(1, 3, H, W), |eps| < 8, in units of 1/UNITS as H W 3 little-endian int16, base64."""
-    steps = quantised(eps).mul(UNITS).to(torch.int16)[0].permute(1, 2, 0).contiguous()
+def raw_values(x: Tensor) -> str:
+    """(1, 3, H, W), |x| < 8, in units of 1/UNITS as H W 3 little-endian int16, base64: for the same.
+
+    What leaves [-1, 1], as noise does and a predictor's guess, stays as it is: only what is shown of it is clipped.
+    """
+    steps = quantised(x).mul(UNITS).to(torch.int16)[0].permute(1, 2, 0).contiguous()
     return base64.b64encode(steps.cpu().numpy().astype("<i2").tobytes()).decode("ascii")
 
 
-def quantised(eps: Tensor) -> Tensor:
-    """eps as the page receives it."""
-    return eps.mul(UNITS).round().clamp(-32767, 32767).div(UNITS)
+def quantised(x: Tensor) -> Tensor:
+    """x as the page receives it."""
+    return x.mul(UNITS).round().clamp(-32767, 32767).div(UNITS)
 
 
 def luma(images: Tensor) -> str:
