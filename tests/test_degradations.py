@@ -32,7 +32,7 @@ from restore_core.degradations.noise import (
     iso_from_decibels,
     poisson_gaussian,
 )
-from restore_core.degradations.published import filtered
+from restore_core.degradations.published import MODES, filtered, resized
 from restore_core.degradations.soft_jpeg import soft_jpeg
 from restore_core.degradations.weather import haze, rain, transmission
 from restore_core.engine import Noise
@@ -110,6 +110,11 @@ def test_published_kernels_in_their_limits():
     flat = mixed_kernel("plateau", 21, 3.0, 3.0, beta=8.0)
     assert flat[10, 10] / flat[10, 12] < 1.05 and flat[10, 10] / flat[10, 16] > 50
     assert sinc_kernel(21, math.pi)[10, 10] > 0.7 and (sinc_kernel(21, 1.0) < 0).any()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_side_is_made_less_than_a_pixel(mode: str, picture: torch.Tensor):
+    assert resized(picture[..., :1, :40], mode, scale=0.5).shape == (1, 3, 1, 20)
 
 
 # noise, in its units
