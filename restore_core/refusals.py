@@ -77,13 +77,19 @@ def refuse_unfit(name: str, picture: Image.Image) -> None:
 
 def refuse_large(name: str, size: tuple[int, int], max_pixels: int) -> None:
     """ImageError above max_pixels; never more than twice Pillow's own warning limit, whatever is asked."""
-    limit = min(max_pixels, 2 * (Image.MAX_IMAGE_PIXELS or max_pixels))
+    most = 2 * (Image.MAX_IMAGE_PIXELS or max_pixels)
     height, width = size
-    if height * width > limit:
-        raise ImageError(
-            f"{name} is {width} × {height}, {height * width / 1e6:.1f} million pixels, and at most "
-            f"{limit / 1e6:g} million fit. Save a smaller copy or crop it first."
-        )
+    pixels, limit = height * width, min(max_pixels, most)
+    if pixels <= limit:
+        return
+    also = (
+        f", or run python -m restore_core restore PHOTO --max-pixels {pixels}, which does it whole, and with --smaller "
+        f"beside that as a smaller copy"
+    )
+    raise ImageError(
+        f"{name} is {width} × {height}, {pixels / 1e6:.1f} million pixels, and at most {limit / 1e6:g} million fit. "
+        f"Save a smaller copy or crop it first{also if pixels <= most else ''}."
+    )
 
 
 def why_unreadable(name: str, head: bytes, error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,8 @@ import pytest
 
 from restore_core import cli, images
 from restore_core.checkpoints import catalogue, files
+from restore_core.errors import ImageError
+from restore_core.refusals import refuse_large
 
 
 @pytest.fixture
@@ -256,3 +259,13 @@ def test_where_results_go_is_told_alike_in_every_command(command: str, spelling:
 @pytest.mark.parametrize("places", [[], ["results", "-o", "results"]])
 def test_a_batch_has_one_folder_for_its_results(tmp_path: Path, capsys, places: list[str]):
     assert "one is needed" in refused(capsys, "batch", tmp_path, *places)
+
+
+def test_a_photo_that_is_too_large_is_told_the_command_that_takes_it(photo: Path, capsys):
+    told = refused(capsys, "restore", photo, "--max-pixels", 1000)
+    found = re.search(r"python -m restore_core (restore) PHOTO (--max-pixels) (\d+), .*(--smaller)", told)
+    assert found and int(found[3]) == 40 * 56
+    words = [photo if word == "PHOTO" else word for word in ("restore", "PHOTO", *found.groups()[1:])]
+    assert run(*words, "-o", photo.with_name("out.png"), "--task", "denoise", "--steps", 1) == 0
+    with pytest.raises(ImageError, match=r"crop it first\.$"):  # more than is ever opened
+        refuse_large("a.png", (30_000, 30_000), images.MAX_PIXELS)
