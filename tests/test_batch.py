@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -165,6 +166,18 @@ def test_a_changed_photo_is_restored_again(tmp_path: Path):
     assert not journal.has(item, batch.Request())
 
 
+def test_a_result_that_is_gone_is_made_again_and_a_failure_is_not_noted(tmp_path: Path):
+    (item,) = items_of(tmp_path / "out", "a")
+    journal, other = batch.Journal(tmp_path / "out"), batch.Request(preset=4)
+    done = pretend(item, REQUEST)
+    journal.add(item, REQUEST, done)
+    journal.add(item, other, replace(done, state="failed"))
+    for told in (journal, batch.Journal(tmp_path / "out")):
+        assert told.has(item, REQUEST) and not told.has(item, other)
+    item.target.unlink()
+    assert not journal.has(item, REQUEST)
+
+
 class Page:
     """Who watches a batch in this process: stops it at the photo `last`, notes what it hears and holds."""
 
@@ -290,6 +303,80 @@ def test_a_photo_is_tried_again_in_full_precision_or_in_smaller_tiles(photos: Pa
     half = job.plan(images.load(item.source), Library("cpu"), task="denoise", precision="float16")
     way, last = batch._to_the_end(half, lambda work: batch.job.run(work, Library("cpu")), Library("cpu"))
     assert ways == tried and last is frame and (way.settings.precision, way.settings.tile) == tried[-1]
+
+
+@pytest.mark.parametrize(
+    ("error", "precision", "tiles"),
+    [
+        (NotFinite("no numbers"), "float32", [None]),
+        (RuntimeError("not enough memory"), "float16", [None, 384, 192]),
+    ],
+)
+def test_what_nothing_helps_is_raised_in_the_end(photos: Path, error, precision, tiles):
+    (item, *_), tried = batch.plan(photos, photos / "out"), []
+
+    def frames(work: Job) -> Iterator[Frame]:
+        tried.append(work.settings.tile)
+        if len(tried) > len(tiles):
+            pytest.fail("It was tried again and again.")
+        raise error
+        yield
+
+    work = job.plan(images.load(item.source), Library("cpu"), task="denoise", precision=precision)
+    with pytest.raises(type(error)):
+        batch._to_the_end(work, frames, Library("cpu"))
+    assert tried == tiles
+
+
+def test_what_was_ready_when_a_worker_was_lost_is_not_begun_again(tmp_path: Path):
+    found, handed = items_of(tmp_path / "out", "a", "b", "c", "d"), []
+
+    class Pool:
+        """Ends two photos, has the third under way, and breaks before the fourth."""
+
+        def submit(self, work: batch.Restore, item: batch.Item, request: batch.Request) -> Future:
+            handed.append(Future())
+            if len(handed) < 3:
+                handed[-1].set_result(work(item, request))
+            if len(handed) > 3:
+                raise BrokenExecutor
+            return handed[-1]
+
+    ended = {item.source.name: outcome for item, outcome in batch._drain(Pool(), found, REQUEST, 9, pretend)}
+    assert {name: outcome and outcome.state for name, outcome in ended.items()} == {"a": "done", "b": "done", "c": None}
+
+
+def test_no_more_photos_are_handed_out_than_may_be_under_way(tmp_path: Path):
+    found, handed = items_of(tmp_path / "out", "a", "b", "c", "d"), []
+
+    class Pool:
+        def submit(self, work: batch.Restore, item: batch.Item, request: batch.Request) -> Future:
+            handed.append(item)
+            done = Future()
+            done.set_result(work(item, request))
+            return done
+
+    outcomes = batch._drain(Pool(), found, REQUEST, 2, pretend)
+    assert next(outcomes)[1].state == "done" and len(handed) == 2
+    assert len(list(outcomes)) == 3 and handed == found
+
+
+def test_a_turn_in_which_a_photo_failed_is_left_with_an_error(photos: Path, tmp_path: Path):
+    (photos / "b.jpg").write_bytes(b"no picture")
+    left: list[bool] = []
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        try:
+            yield
+        except Exception:
+            left.append(False)
+            raise
+        left.append(True)
+
+    items = batch.plan(photos, tmp_path / "out")
+    outcomes = list(batch.here(Library("cpu"), turn=turn)(items, REQUEST))
+    assert [o.state for o in outcomes] == ["done", "failed", "done"] and left == [True, False, True]
 
 
 def test_no_name_is_a_formula_in_the_table():
