@@ -523,6 +523,14 @@ def test_the_handler_disables_and_enables_its_buttons(tab: restore.Tab, photo: s
     assert tab.ready()[tab.run]["interactive"] is True and tab.ready()[tab.stop]["interactive"] is False
 
 
+def test_a_result_is_the_photo_of_the_next_run(tab: restore.Tab, photo: str, engine):
+    shown, request = ASK.defaults(), SimpleNamespace(session_hash="s")
+    assert tab.photo not in tab.take(request) and "no longer here" in tab.take(request)[tab.message]
+    made = list(tab.restore(request, photo, "smooth", False, *read(tab, replace(ASK, values=shown, shown=shown))))[-1]
+    assert tab.take(request) == {tab.photo: made[tab.png]}
+    assert tab.look(made[tab.png])[tab.about]["size"] == list(images.load(made[tab.png]).size)
+
+
 IDS = (
     "photo-in", "task", "preset", "run", "stop", "film", "result", "seed", "steps", "eta", "noise-level", "sampler",
     "download-png", "download-jpeg", "message", "method-tabs", "grid", "strength", "samples", "tile", "estimate",

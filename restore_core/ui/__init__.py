@@ -24,7 +24,8 @@ TABS: tuple[tuple[str, str, Callable[[Desk], object]], ...] = (  # id, title, wh
     ("models", "Models", models.fill),
 )
 
-SCRIPTS = ("numbers.js", "accessible.js", "frames.js")  # one function each, called when the page is there
+# one function each, called when the page is there
+SCRIPTS = ("numbers.js", "accessible.js", "frames.js", "dropped.js", "titled.js")
 TITLE = "Stepback"
 HOUR, DAY = 3600, 86_400  # seconds
 HEADER = (

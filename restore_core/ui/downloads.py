@@ -120,8 +120,9 @@ def make(desk: Desk, session: str, key: str, shows: str) -> Path:
 
 @dataclass(frozen=True)
 class Downloads:
-    """The row's components that other tabs are connected to."""
+    """The row's components that others are connected to. `again`: the result is to be the photo of the next run."""
 
+    again: gr.Button
     to_compare: gr.Button
     to_learn: gr.Button
     settings: gr.State
@@ -146,10 +147,11 @@ def fill(desk: Desk) -> Downloads:
         said = widgets.announcement("download-message")
         link = gr.Textbox(elem_classes=widgets.AWAY, container=False)
     with gr.Row(elem_id="go-on"):
+        again = gr.Button("Use the result as the photo", size="sm", elem_id="take-result", min_width=200)
         compare = gr.Button("Compare with other settings", size="sm", elem_id="compare-this", min_width=200)
         learn = gr.Button("See how it works, on this photo", size="sm", elem_id="learn-this", min_width=200)
     to_compare = gr.Button("", elem_id="to-compare", elem_classes=widgets.AWAY)
-    found = Downloads(to_compare, learn, gr.State(None), gr.State(None))
+    found = Downloads(again, to_compare, learn, gr.State(None), gr.State(None))
 
     def fetching(key: str) -> Callable[[gr.Request, str], tuple[str, str]]:
         def fetch(request: gr.Request, shown: str) -> tuple[str, str]:

@@ -40,6 +40,8 @@ SHOW_RESULT = """async () => {
   (end - top < innerHeight ? keep : result).scrollIntoView({ behavior: calm ? "auto" : "smooth", block: "nearest" });
 }"""  # whoever watched the film sees the whole result, and what it can be kept by
 
+SHOW_PHOTO = "() => document.querySelector('#photo-in').scrollIntoView({ block: 'nearest' })"
+
 Updates = dict[Any, Any]
 
 
@@ -226,6 +228,13 @@ class Tab:
         """After a run, however it ended."""
         return {self.run: gr.update(interactive=True), self.stop: gr.update(interactive=False)}
 
+    def take(self, request: gr.Request) -> Updates:
+        """The last result is the next run's photo: what one run left another may undo."""
+        run = self.desk.store.finished(request.session_hash or "")
+        if run is None or run.result is None:
+            return {self.message: widgets.text("The result is no longer here. Restore the photo again.", "error")}
+        return {self.photo: str(run.result.after)}
+
     def halt(self, request: gr.Request) -> None:
         """Stop was pressed: the run ends at its next network call, and tells so itself."""
         self.desk.store.stop(request.session_hash or "")
@@ -276,6 +285,8 @@ class Tab:
         )  # fmt: skip
         running.then(self.ready, None, [self.run, self.stop], **quick).then(None, js=SHOW_RESULT)
         self.stop.click(self.halt, None, None, **quick)
+        taken = self.more.again.click(self.take, None, [self.photo, self.message], **quick)
+        taken.then(None, js=SHOW_PHOTO)
 
 
 __all__ = ["Tab"]
