@@ -617,3 +617,12 @@ def test_variants_have_keys_of_their_own():
             wanted: Mapping = {**variant.defaults, **variant.paper}
             known = {f.name for f in fields(Settings)} | {o.key for s in SAMPLERS.values() for o in s.options}
             assert set(wanted) <= known | {o.key for o in (*m.card.options, *variant.options)}
+
+
+@pytest.mark.parametrize("how", FIXES)
+def test_the_colours_of_one_pixel_are_kept_too(how: str):
+    image, reference = torch.tensor([0.2, 0.4, 0.9]), torch.tensor([0.6, 0.5, 0.1])
+    kept = keep_colours(*(x.reshape(1, 3, 1, 1) for x in (image, reference)), how)
+    assert torch.isfinite(kept).all()
+    if how in ("wavelet", "statistics"):  # all of it is large scale
+        assert torch.allclose(kept.flatten(), reference, atol=1e-6)

@@ -49,8 +49,9 @@ def statistics(image: Tensor, reference: Tensor) -> Tensor:
 
 def _toned(image: Tensor, reference: Tensor) -> Fix:
     """The same with the moments of these two for any part of them."""
+    free = 1 if image[0, 0].numel() > 1 else 0  # the deviation of one pixel is 0, not 0/0
     (var, mean), (var_there, mean_there) = (
-        torch.var_mean(x, dim=(-2, -1), correction=1, keepdim=True) for x in (image, reference)
+        torch.var_mean(x, dim=(-2, -1), correction=free, keepdim=True) for x in (image, reference)
     )
     gain = ((var_there + 1e-5) / (var + 1e-5)).sqrt()
     return lambda part, _: (part - mean) * gain + mean_there
