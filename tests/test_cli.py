@@ -269,3 +269,10 @@ def test_a_photo_that_is_too_large_is_told_the_command_that_takes_it(photo: Path
     assert run(*words, "-o", photo.with_name("out.png"), "--task", "denoise", "--steps", 1) == 0
     with pytest.raises(ImageError, match=r"crop it first\.$"):  # more than is ever opened
         refuse_large("a.png", (30_000, 30_000), images.MAX_PIXELS)
+
+
+def test_a_picture_of_which_nothing_would_be_left_is_not_made_smaller(tmp_path: Path, capsys):
+    cv2.imwrite(str(tmp_path / "thin.png"), np.zeros((3, 9, 3), np.uint8))
+    asked = ("degrade", tmp_path / "thin.png", "-o", tmp_path / "out.png", "--task")
+    assert "9 × 3 px" in refused(capsys, *asked, "sr4")
+    assert run(*asked, "sr2") == 0 and images.load(tmp_path / "out.png").size == (1, 4)

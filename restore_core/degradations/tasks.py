@@ -81,6 +81,12 @@ class Task:
                 f"The task '{self.key}' has no parameter {', '.join(unknown)}, so the damage cannot be made. "
                 f"It knows: {', '.join(self.standard) or 'none'}."
             )
+        height, width = clean.shape[-2:]
+        if min(height, width) < self.scale:
+            raise SettingsError(
+                f"The picture is {width} × {height} px, and nothing is left of it when it is made {self.scale} times "
+                f"smaller. Choose one of {self.scale} px a side or more."
+            )
         return to_8bit(self.damage(clean, {**self.standard, **parameters}, generator))
 
     def lesson(self, clean: Tensor, parameters: Parameters, generator: torch.Generator) -> tuple[Tensor, Tensor]:
