@@ -10,6 +10,7 @@ import torch
 
 from restore_core import timing
 from restore_core.library import Library, card
+from restore_core.tiling import together
 from restore_core.timing import Line, Timing, measured
 
 
@@ -57,6 +58,29 @@ def test_how_many_walk_together_is_the_engines_own_number(monkeypatch):
     batch = measured(None, (128, 256)).batch
     sizes = [batch(side**2) for side in (32, 96, 256, 4000)]
     assert sizes[0] == 16 and sizes[-1] == 1 and all(a >= b for a, b in itertools.pairwise(sizes))
+
+
+def test_a_state_smaller_than_the_result_counts_by_its_own_pixels():
+    latents = SimpleNamespace(anchor=torch.zeros(1, 4, 16, 16), bytes_per_pixel=350)
+    found = [timing._batching(latents, 64**2)(side**2) for side in (512, 1024, 2048)]
+    assert found == [together(350, torch.device("cpu"), (side // 4) ** 2) for side in (512, 1024, 2048)]
+    assert found[0] > found[1] > 1
+
+
+@pytest.mark.parametrize(("first", "runs"), [(0.9, 2), (1.1, 1)])
+def test_a_second_run_counts_where_the_first_may_have_made_plans(monkeypatch, first: float, runs: int):
+    takes, clock, steps = [first, 0.5], [0.0], []
+
+    def restore(problem: object, settings: object) -> list[SimpleNamespace]:
+        took = takes[len(steps) - 1]
+        clock[0] += took
+        return [SimpleNamespace(seconds=0.8 * took, calls=4), SimpleNamespace()]
+
+    monkeypatch.setattr(timing, "restore", restore)
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    before, call, _ = timing._timed(lambda side, count: (steps.append(count), None), 128)
+    took = takes[runs - 1]
+    assert steps == [1, 2][:runs] and (before, call) == pytest.approx((0.2 * took, 0.2 * took))
 
 
 def test_a_method_is_timed_once_for_all_its_settings():
