@@ -150,7 +150,7 @@ def _restored(
         photo, library, task=request.task, method=request.method, preset=request.preset, **request.changes
     )
     item.target.parent.mkdir(parents=True, exist_ok=True)
-    export.check_writable(item.target)
+    export.check_writable(item.target, work.size)
     tell(item, work, None)
     work, last = _to_the_end(work, lambda way: _told(job.run(way, library, stop=stop), item, way, tell), library)
     notes = export.save(last.result, item.target, like=work.like, settings=work.record(library, last))

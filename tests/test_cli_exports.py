@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from restore_core import export, images, job
+from restore_core import batch, export, images, job
 from restore_core.cli import main
 from restore_core.library import Library
 from restore_core.moments import Recorder
@@ -80,3 +80,16 @@ def test_a_recorder_keeps_a_film_s_worth_of_a_long_run(photo: Path):
     assert len(film) == 6 and film[0].shape == (13, 16 + 6 + 16, 3)
     assert (film[-1][:, :16] == film[-1][:, 22:]).all()  # at the end the state is the guess
     assert [caption for _, caption in recorder.moments(2)] == ["Step 1 of 20", "Finished"]
+
+
+def test_a_result_that_its_file_cannot_hold_is_refused_before_the_run(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setattr(job, "run", lambda *_, **__: pytest.fail("it ran"))
+    export.save(torch.zeros(1, 3, 4, 5000), tmp_path / "long.png")
+    asked = ["restore", str(tmp_path / "long.png"), "--task", "sr4", "--method", "dvsr", "--samples", "2"]
+    assert main([*asked, "-o", str(tmp_path / "out.webp")]) == 2
+    assert "out.webp would be 20000 × 16 pixels" in capsys.readouterr().err
+    assert main([*asked, "-o", str(tmp_path / "out.png"), "--spread", str(tmp_path / "map.webp")]) == 2
+    assert "map.webp would be" in capsys.readouterr().err
+    item = batch.Item(tmp_path / "long.png", tmp_path / "made.webp")
+    failed = batch.restore(item, batch.Request("sr4", "dvsr"), Library("cpu"))
+    assert failed.state == "failed" and "Save it as PNG" in failed.sentence

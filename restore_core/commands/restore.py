@@ -108,13 +108,13 @@ def _run(asked: argparse.Namespace, work: job.Job, library: Library) -> tuple[Fr
 
 def _check(asked: argparse.Namespace, output: Path, work: job.Job) -> None:
     """Whatever would fail after the run fails before it."""
-    export.check_writable(output)
+    export.check_writable(output, work.size)
     if asked.film:
         export.check_film(asked.film)
     if asked.report:
         export.check_folder_of(asked.report)
     if asked.spread:
-        export.check_writable(asked.spread)
+        export.check_writable(asked.spread, work.size)
         if work.settings.samples < 2:
             invention.find(None, work.settings.samples)
 

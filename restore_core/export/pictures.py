@@ -59,9 +59,12 @@ def save(
     return notes + lost
 
 
-def check_writable(path: str | os.PathLike[str]) -> None:
-    """ImageError if `save` could not write there: told before a long run, not after it."""
-    kind_of(Path(path))
+def check_writable(path: str | os.PathLike[str], size: tuple[int, int] | None = None) -> None:
+    """ImageError if `save` could not write there, a picture of this (height, width) where it is known: told before a
+    long run, not after it."""
+    kind = kind_of(Path(path))
+    if size is not None:
+        _refuse_large(size, Path(path), kind)
     check_folder_of(path)
 
 
@@ -191,7 +194,11 @@ def _refuse_unfit(result: Tensor, path: Path, kind: Kind) -> None:
             "The result holds numbers that are no colours (NaN or infinite): the run went astray. "
             "Try more steps or another way of stepping."
         )
-    height, width = result.shape[-2:]
+    _refuse_large((result.shape[-2], result.shape[-1]), path, kind)
+
+
+def _refuse_large(size: tuple[int, int], path: Path, kind: Kind) -> None:
+    height, width = size
     if max(height, width) > kind.longest_side:
         raise ImageError(
             f"{path.name} would be {width} × {height} pixels, and {kind.name} holds at most {kind.longest_side} a "
