@@ -124,8 +124,3 @@ def gradient(decode: Callable[[Tensor], Tensor], x0: Tensor, target: Tensor, wei
         loss = 0.5 * (weight * (decode(x0) - target).square()).sum()
         (slope,) = torch.autograd.grad(loss, x0)
     return slope
-
-
-def through(decode: Callable[[Tensor], Tensor]) -> Coder:
-    """A Coder of a decoder that fits into memory whole, gradients included."""
-    return Coder(decode, lambda x0, target, weight: gradient(decode, x0, target, weight))

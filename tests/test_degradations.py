@@ -34,7 +34,7 @@ from restore_core.degradations.noise import (
 )
 from restore_core.degradations.published import MODES, filtered, resized
 from restore_core.degradations.soft_jpeg import soft_jpeg
-from restore_core.degradations.weather import haze, rain, transmission
+from restore_core.degradations.weather import haze, rain
 from restore_core.engine import Noise
 from restore_core.errors import SettingsError
 from restore_core.evaluation import pairs
@@ -191,7 +191,7 @@ def test_jpeg_in_arithmetic_is_the_file_but_for_its_turned_table(picture: torch.
 
 def test_haze_is_the_mixture_of_the_model(picture: torch.Tensor):
     flat = haze(picture, seeded(), beta=0.7, airlight=0.8, relief=0.0, horizon=0.0)
-    t = transmission(0.7)
+    t = math.exp(-0.7)
     assert torch.allclose(flat, picture * t + 0.8 * (1 - t), atol=1e-6)
     assert torch.allclose(haze(picture, seeded(), beta=0.0), picture)
     warm = haze(torch.zeros(1, 3, 8, 8), seeded(), beta=0.7, airlight=0.8, warmth=0.1, relief=0.0, horizon=0.0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -13,12 +15,17 @@ from torch import Tensor
 
 from restore_core.engine import finish, restore
 from restore_core.errors import SettingsError
-from restore_core.guidance import Coder, Guidance, flatness, gradient, through
+from restore_core.guidance import Coder, Guidance, flatness, gradient
 from restore_core.samplers import SAMPLERS
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def through(decode: Callable[[Tensor], Tensor]) -> Coder:
+    """Of a decoder that fits into memory whole, gradients included."""
+    return Coder(decode, partial(gradient, decode))
 
 
 def test_flat_areas_weigh_one_and_steep_edges_nothing():

@@ -27,7 +27,6 @@ from restore_core.checkpoints.wrappers import peel
 from restore_core.errors import CheckpointError
 
 HEADER_LIMIT = 100 << 20  # safetensors' own limit, and far more than the pickle beside any network needs
-LEGACY = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)  # first in PyTorch's files before version 1.6
 _OWN = ("torch", "collections")  # what honest files name
 _ARCHIVE = "a packed archive", "Unpack it and take the weights file inside."
 _FOREIGN = (  # offset, signature, what it is, what to do

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,7 +123,7 @@ def _connect(remote: Remote, part: Path, watch: Watch) -> None:
         raise Lost("it ended early")
 
 
-def _write(chunks: object, part: Path, start: int, total: int, watch: Watch) -> None:
+def _write(chunks: Iterable[bytes], part: Path, start: int, total: int, watch: Watch) -> None:
     here = start
     with part.open("r+b" if start else "wb") as file:
         file.seek(start)

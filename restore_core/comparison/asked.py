@@ -18,6 +18,7 @@ from restore_core.library import Library, card
 from restore_core.metrics import METRICS
 from restore_core.samplers import SAMPLERS
 from restore_core.settings import Settings
+from restore_core.tradeoff import sweep
 from restore_core.tradeoff.measures import BORDER, Measures, niqe_fits
 from restore_core.tradeoff.subject import ALIKE, SMALLEST, Subject, given, match, middle
 
@@ -159,12 +160,7 @@ def again(record: Mapping[str, Any]) -> list[Wish]:
     kept = found if isinstance(found, list) else [found]
     if not kept:
         raise SettingsError("There are no settings in what came, so nothing can be compared. Choose another file.")
-    return [_wish(Settings.from_json(settings)) for settings in kept]
-
-
-def _wish(settings: Settings) -> Wish:
-    fields = settings.to_json()
-    return {key: value for key, value in fields.items() if key != "options"} | dict(settings.options)
+    return [sweep.flattened(Settings.from_json(settings).to_json()) for settings in kept]
 
 
 def _notes(contenders: Sequence[Contender]) -> tuple[str, ...]:

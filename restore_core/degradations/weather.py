@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 import torch
@@ -84,8 +82,3 @@ def haze(
     t = torch.exp(-beta * distance)
     a = image.new_tensor([airlight + warmth, airlight, airlight - warmth])[:, None, None]
     return image * t + a * (1 - t)
-
-
-def transmission(beta: float) -> float:
-    """t at the mean distance, 0 (nothing is seen) to 1 (clear)."""
-    return math.exp(-beta)

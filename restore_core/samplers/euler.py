@@ -114,10 +114,16 @@ def heun(
         if is_last(process, t_next):
             x = ahead
             continue
-        q = denoise(ahead, t_next)
-        (a, b, s), (a1, b1, s1) = process.marginal(t), process.marginal(t_next)
-        x = x + (a1 - a) * (p.x0 + q.x0) / 2 + (b1 - b) * y + (s1 - s) * (p.eps + q.eps) / 2
+        x = corrected(process, p, denoise(ahead, t_next), x, y, t_next, t)
     yield arrived(i + 1, t_next, x)
+
+
+def corrected(
+    process: Process, p: Prediction, q: Prediction, x: Tensor, y: Tensor, t_next: Tensor, t: Tensor
+) -> Tensor:
+    """Heun's step from x at t, by the mean of the guesses p at t and q at the point that Euler's step led to."""
+    (a, b, s), (a1, b1, s1) = process.marginal(t), process.marginal(t_next)
+    return x + (a1 - a) * (p.x0 + q.x0) / 2 + (b1 - b) * y + (s1 - s) * (p.eps + q.eps) / 2
 
 
 def invert(

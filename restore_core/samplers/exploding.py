@@ -13,8 +13,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from restore_core.processes import Prediction, Process
+from restore_core.processes import Process
 from restore_core.samplers.base import Denoise, Draw, Step, arrived, is_last, rule
+from restore_core.samplers.euler import corrected
 
 
 def linear_multistep(
@@ -78,7 +79,7 @@ def churned(
         yield Step(i, t, x, p)
         ahead = rule(process, p, y, t_next, t, noise, 0.0)
         if heun and not is_last(process, t_next):
-            ahead = _corrected(process, p, denoise(ahead, t_next), x, y, t_next, t)
+            ahead = corrected(process, p, denoise(ahead, t_next), x, y, t_next, t)
         x = ahead
     yield arrived(i + 1, t_next, x)
 
@@ -94,10 +95,3 @@ def _raised(
     a1, b1, _ = process.marginal(raised)
     fresh = grain * a1 * (higher**2 - level**2).clamp(min=0).sqrt()
     return (a1 / a) * (x - b * y) + b1 * y + fresh * noise(x), raised
-
-
-def _corrected(
-    process: Process, p: Prediction, q: Prediction, x: Tensor, y: Tensor, t_next: Tensor, t: Tensor
-) -> Tensor:
-    (a, b, s), (a1, b1, s1) = process.marginal(t), process.marginal(t_next)
-    return x + (a1 - a) * (p.x0 + q.x0) / 2 + (b1 - b) * y + (s1 - s) * (p.eps + q.eps) / 2

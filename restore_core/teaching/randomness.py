@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from restore_core.engine import Noise, start_of, times_of
@@ -66,11 +65,3 @@ def spreads(
         moved = Settings(**(settings.to_json() | {"options": {**settings.options, "eta": eta}}))
         results = sampled(problem, moved, runs, same_start=same_start)
         yield Spread(eta, results, deviation(results))
-
-
-def halves(results: Tensor) -> tuple[Tensor, Tensor]:
-    """The two results that lie farthest apart, each (1, 3, H, W)."""
-    flat = results.flatten(1)
-    apart = torch.cdist(flat[None], flat[None])[0]
-    one, other = divmod(int(apart.argmax()), len(results))
-    return results[one : one + 1], results[other : other + 1]
