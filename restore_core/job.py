@@ -18,6 +18,7 @@ from restore_core.errors import NotFinite, SettingsError
 from restore_core.images import Photo, comfortable, comfortable_size, join_alpha
 from restore_core.library import Library, card, worked_pixels
 from restore_core.methods import METHODS
+from restore_core.moments import caption
 from restore_core.samplers import SAMPLERS
 from restore_core.settings import Settings
 from restore_core.tiling import Heed, alone
@@ -54,15 +55,20 @@ class Job:
         return replace(self.photo, alpha=None) if filled else self.photo
 
     def record(self, library: Library, frame: Frame) -> dict[str, Any]:
-        """What is written into the result's file: enough to make it again."""
+        """What is written into the result's file: enough to make it again, unless the run was `stopped` in its first
+        sample; stopped later, what is kept is the mean of those that had ended, as a run of so many makes it."""
+        ended = 0 if frame.average is None else frame.average.count
+        settings = replace(self.settings, samples=ended) if ended else self.settings
+        stopped = {} if ended or frame.done else {"stopped": caption(frame)}
         return {
             "stepback": __version__,
             "task": self.task,
-            "settings": self.settings.to_json(),
+            "settings": settings.to_json(),
             "device": library.device.type,
             "input": {"name": self.photo.name, "size": list(self.photo.rgb.shape[-2:])},
             "seconds": round(frame.seconds, 3),
             "calls": frame.calls,
+            **stopped,
         }
 
 

@@ -366,6 +366,25 @@ def test_stop_keeps_the_guess_of_that_moment(desk: Desk, photo: str, engine):
     assert last.film["done"] and last.film["caption"].startswith("Stopped") and not last.failed and not desk.turns.busy
 
 
+@pytest.mark.parametrize(
+    ("at", "left", "samples"),
+    [("Sample 1 of 4", "the guess at that moment", 4), ("Sample 2 of 4", "the sample that had ended", 1),
+     ("Sample 3 of 4", "the mean of the 2 samples that had ended", 2)],
+)  # fmt: skip
+def test_stop_among_samples_says_what_is_kept_and_how_it_is_made_again(desk, photo, engine, at, left, samples):
+    engine.pause = 0.004
+    shown = ASK.defaults()
+    run = restoration(desk, "s", photo, replace(ASK, shown=shown, values={**shown, "steps": 100, "samples": 4}))
+    for message in run:
+        if message.film.get("caption", "").startswith(at):
+            desk.store.stop("s")
+            break
+    last = list(run)[-1]
+    record = export.read_settings(last.outcome.png)
+    assert f"This is {left}, and" in last.text and record["settings"]["samples"] == samples
+    assert ("stopped" in record) == (samples == 4)  # else the settings make just this picture
+
+
 def test_stop_before_the_first_step_says_so(desk: Desk, photo: str, engine):
     run = restoration(desk, "s", photo, ASK)
     next(run)

@@ -168,9 +168,16 @@ def _ending(desk: Desk, session: str, kept: Run, work: Job, stream: Stream, ask:
     outcome = _outcome(desk, session, kept, work, last, ask)
     if stream.stopped and not last.done:
         place = caption(last)
-        text = f"Stopped at {place[:1].lower() + place[1:]}. This is the guess at that moment, and you can keep it."
+        text = f"Stopped at {place[:1].lower() + place[1:]}. This is {_left(last)}, and you can keep it."
         return Message({**final, "caption": f"Stopped · {place}"}, outcome, text)
     return Message({**final, "caption": "Finished", "p": 1.0}, outcome, desk.store.made_room(session))
+
+
+def _left(last: Frame) -> str:
+    """What a run that was stopped leaves, in words."""
+    ended = 0 if last.average is None else last.average.count
+    many = f"the mean of the {ended} samples that had ended"
+    return ("the guess at that moment", "the sample that had ended", many)[min(ended, 2)]
 
 
 def _outcome(desk: Desk, session: str, kept: Run, work: Job, last: Frame, ask: Ask) -> Outcome:
