@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,14 @@ def test_different_noise_and_small_pictures_are_told(library: Library):
     asked = comparison.prepare(noisy(size=48), [TWO[0], TWO[1] | {"seed": 4}], library, task="denoise")
     assert "start from different noise" in asked.notes[0] and "too small to be measured" in asked.notes[1]
     assert set(run(asked, library)[0].numbers) == {"calls", "seconds"}
+
+
+def test_what_is_under_holes_is_not_held_against_a_result(library: Library):
+    holed = noisy()
+    holed = replace(holed, alpha=torch.ones(1, 1, 96, 96))
+    assert "consistency" in run(comparison.prepare(holed, TWO, library, task="denoise"), library)[0].numbers
+    holed.alpha[..., :20, :20] = 0
+    assert "consistency" not in run(comparison.prepare(holed, TWO, library, task="denoise"), library)[0].numbers
 
 
 def test_the_middle_of_an_enlarged_picture_shows_what_the_photos_middle_shows(library: Library, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import zipfile
 from html.parser import HTMLParser
@@ -16,6 +17,7 @@ from PIL import Image, ImageSequence
 from restore_core import export, images
 from restore_core.errors import ImageError
 from restore_core.export import Cell, FrameFolder, Measured
+from restore_core.export.films import pace
 from restore_core.export.page import ticks
 
 
@@ -91,7 +93,7 @@ def test_without_the_encoder_a_sentence_says_what_to_install(tmp_path: Path, mon
 def test_a_zip_holds_the_same_bytes(tmp_path: Path) -> None:
     export.save_zip({"a.jpg": b"one", "b/c.jpg": b"two"}, tmp_path / "all.zip")
     with zipfile.ZipFile(tmp_path / "all.zip") as archive:
-        assert archive.testzip() is None
+        assert archive.testzip() is None and {part.date_time for part in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert {name: archive.read(name) for name in archive.namelist()} == {"a.jpg": b"one", "b/c.jpg": b"two"}
     with pytest.raises(ImageError, match="no frames"):
         export.save_zip({}, tmp_path / "none.zip")
@@ -105,6 +107,7 @@ def test_a_sheet_shows_each_picture_whole() -> None:
     assert (sheet == (255, 0, 0)).all(axis=2).sum() == 2 * 120 * 80
     assert (sheet == (0, 255, 0)).all(axis=2).sum() == 120 * 80
     assert sheet.shape[1] == 24 + 120 + 16 + 120 + 24
+    assert export.contact_sheet(cells[:1], columns=3, side=120).shape[1] == 24 + 120 + 24
     with pytest.raises(ImageError, match="no pictures"):
         export.contact_sheet([])
 
@@ -153,6 +156,21 @@ def test_a_sweep_report_maps_its_points_to_their_pictures() -> None:
     page = Links(export.runs_report("A sweep", runs, axes=axes))
     assert page.inner == ["run-0", "run-1"] and set(page.inner) <= set(page.ids)
     assert page.text.count("27.9") >= 1 and "without a number" in page.text
+
+
+def test_a_map_leaves_out_what_is_no_number_and_gives_each_series_its_colour() -> None:
+    axes = ("PSNR (dB)", "LPIPS")
+    told = (("<b>one</b>", 0.3, "dvsr"), ("two", 0.2, "irsde"), ("three", float("inf"), "sr3"))
+    runs = [Measured(name, {axes[0]: 28.0, axes[1]: y}, jpeg(), series) for name, y, series in told]
+    text = export.runs_report("A sweep", runs, axes=axes)
+    page = Links(text)
+    assert page.inner == ["run-0", "run-1"] and "b" not in page.tags and "<b>one</b>" in page.text
+    assert len(set(re.findall(r'<g fill="(#\w+)"', text))) == 2
+
+
+@pytest.mark.parametrize(("frames", "seconds"), [(3, 0.2), (40, 0.1), (1000, 0.04)])
+def test_a_film_lasts_about_four_seconds_and_no_frame_is_too_quick(frames: int, seconds: float) -> None:
+    assert pace(frames) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,12 @@ def test_every_default_value_is_one_that_the_method_takes():
             assert values and requests(Sweep("sr4", {key: values}, method))
 
 
+def test_a_position_stays_one_where_a_later_sweep_comes_upon_it():
+    balanced = requests(Sweep("deblur"))[0].settings
+    plan = requests(Sweep("deblur", positions=True), Sweep("deblur", {"steps": (balanced.steps, 33)}))
+    assert sorted(r.preset for r in plan if r.preset is not None) == [0, 1, 2, 3, 4] and len(plan) == 6
+
+
 def test_the_five_positions_are_marked_and_not_measured_twice():
     plan = requests(Sweep("deblur", {"steps": (20, 33)}, positions=True))
     own = {r.preset: r.settings for r in plan if r.preset is not None}
