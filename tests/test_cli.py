@@ -276,3 +276,16 @@ def test_a_picture_of_which_nothing_would_be_left_is_not_made_smaller(tmp_path: 
     asked = ("degrade", tmp_path / "thin.png", "-o", tmp_path / "out.png", "--task")
     assert "9 × 3 px" in refused(capsys, *asked, "sr4")
     assert run(*asked, "sr2") == 0 and images.load(tmp_path / "out.png").size == (1, 4)
+
+
+def test_the_authors_own_run_is_asked_for_alike_in_every_command(photo: Path, capsys):
+    """Our own weights have no authors' run, which is told where the word was understood."""
+    ours = "method=resshift,variant=compact-sr4"
+    asked = {
+        "restore": [photo, "--variant", "compact-sr4", "--method", "resshift", "--preset", "paper"],
+        "compare": [photo, "-o", photo.with_name("compared"), "--a", f"{ours},preset=paper", "--b", ours],
+    }
+    for command, words in asked.items():
+        assert "no paper says how to run them" in refused(capsys, command, *words)
+    assert run("batch", photo.parent, "-o", photo.with_name("made"), "--task", "sr4", "--preset", "paper") == 2
+    assert "no paper says how to run them" in (photo.with_name("made") / "batch.csv").read_text(encoding="utf-8")

@@ -32,7 +32,7 @@ def add_parser(commands: Any) -> None:
     p.add_argument("--task", default="auto", help=f"auto, {', '.join(TASKS)}")
     p.add_argument("--method", default="auto", help=f"auto, {', '.join(METHODS)}")
     p.add_argument("--variant", help="one of the method's weights; default: the first for the task")
-    p.add_argument("--preset", default="2", help="0 (most faithful) to 4 (most vivid)")
+    p.add_argument("--preset", default="2", help="0 (most faithful) to 4 (most vivid), or paper: as the authors ran it")
     options.add_expert(p)
     options.add_models(p)
     p.add_argument("--format", choices=("png", "jpg", "webp"), default="png")
@@ -48,10 +48,12 @@ def _batch(asked: argparse.Namespace) -> int:
     options.use_models(asked)
     out = _out(asked)
     items = batch.plan(asked.folder, out, suffix=f".{asked.format}")
-    _make(out)
+    export.make_folder(out)
+    preset, paper = options.preset(asked.preset)
     changes = options.given(asked) | ({"variant": asked.variant} if asked.variant else {})
+    changes |= {"paper": True} if paper else {}  # where it is not, as before it came: for the journal
     request = batch.Request(
-        asked.task, asked.method, options.whole("--preset", asked.preset), changes,
+        asked.task, asked.method, preset, changes,
         options.whole("--max-pixels", asked.max_pixels), asked.smaller,
     )  # fmt: skip
     outcomes: list[batch.Outcome] = []
@@ -78,16 +80,6 @@ def _out(asked: argparse.Namespace) -> Path:
             f"needed. Write batch PHOTOS RESULTS, or batch PHOTOS -o RESULTS."
         )
     return told[0]
-
-
-def _make(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(
-            f"The folder {out} cannot be made ({error.strerror}), so there is no place for results. Choose another."
-        ) from error
-    export.check_folder_of(out / TABLE)
 
 
 def _map(asked: argparse.Namespace) -> batch.Map:

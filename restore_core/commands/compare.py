@@ -15,7 +15,6 @@ from restore_core.commands import options
 from restore_core.comparison import LETTERS, Comparison, Contender, Ended
 from restore_core.engine import Frame
 from restore_core.errors import ImageError, SettingsError
-from restore_core.export import cannot_write
 from restore_core.library import Library
 
 EXAMPLE = "method=dvsr,steps=20"
@@ -44,7 +43,7 @@ def _compare(asked: argparse.Namespace) -> int:
     photo = images.load(asked.input, max_pixels=limit)
     clean = None if asked.clean is None else images.load(asked.clean, max_pixels=limit)
     prepared = comparison.prepare(photo, _wishes(asked), library, task=asked.task, clean=clean)
-    _make(asked.output)
+    export.make_folder(asked.output)
     ended = [_ended(prepared, contender, library) for contender in prepared.contenders]
     comparison.keep(prepared, ended, asked.output)
     record = prepared.record(ended)
@@ -65,7 +64,7 @@ def _wishes(asked: argparse.Namespace) -> list[dict[str, Any]]:
 
 def wish(text: str) -> dict[str, Any]:
     """"method=dvsr,steps=20" -> {"method": "dvsr", "steps": "20"}."""
-    found = {}
+    found: dict[str, Any] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, is_, value = part.partition("=")
         if not is_ or not name.strip():
@@ -75,7 +74,7 @@ def wish(text: str) -> dict[str, Any]:
             options.check_free(name, part)
         found[name] = value.strip()
     if "preset" in found:
-        found["preset"] = options.whole("preset", found["preset"])
+        found["preset"], found["paper"] = options.preset(found["preset"])
     return found
 
 
@@ -85,14 +84,6 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ImageError(f"{path.name} cannot be read: {error}. Choose the settings.json of a comparison.") from error
     return export.parse_settings(path.name, text)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImageError(cannot_write(folder, error)) from error
-    export.check_folder_of(folder / "sheet.png")
 
 
 def _ended(prepared: Comparison, contender: Contender, library: Library) -> Ended:
