@@ -10,7 +10,9 @@ import torch
 
 from restore_core import ui
 from restore_core.comparison import COLUMNS
+from restore_core.degradations import TASKS
 from restore_core.library import Library, card
+from restore_core.methods.base import PRESET_WORDS
 from restore_core.metrics import METRICS
 from restore_core.samplers import GRID_LABELS
 from restore_core.tradeoff import Plane, Point
@@ -19,6 +21,7 @@ from restore_core.ui import build, degrading, picked
 from restore_core.ui.map import map_value
 
 FOLDER = Path(ui.__file__).parent
+GUIDE = Path(__file__).parents[1] / "docs" / "guide.md"
 ENDINGS = {"json": "(JSON)", "report": "(HTML)", "sheet": "(PNG)", "csv": "(CSV)", "gif": "(GIF)", "mp4": "(MP4)"}
 
 
@@ -48,3 +51,9 @@ def test_agreement_with_the_photo_and_time_grids_have_the_names_of_compare_and_r
     faithful = consistency_with(torch.zeros(1, 3, 8, 8), lambda result: result)
     told = map_value([point], Plane(faithful, METRICS["niqe"], "note"), {})
     assert told["x"]["label"] == COLUMNS["consistency"].label == picked.FAITHFUL
+
+
+def test_the_guide_says_when_to_choose_each_answer():
+    rows = re.findall(r"^\| ([^|]+) \|", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert {task.label for task in TASKS.values()} <= set(rows)
+    assert all(word in rows for word, _ in PRESET_WORDS)
