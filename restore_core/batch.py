@@ -110,11 +110,15 @@ def plan(folder: Path, out: Path, *, suffix: str = ".png") -> list[Item]:
 
 
 def _names(photos: Sequence[Path], suffix: str) -> list[str]:
-    """One result each: the photo's name with `suffix` in place of its own, or behind it where two would be one."""
-    names = [f"{photo.with_suffix('').as_posix()}{suffix}" for photo in photos]
-    while twice := {name for name, count in Counter(names).items() if count > 1}:
+    """One result each: the photo's name with `suffix` in place of its own, or behind it where two would be one.
+
+    Names that differ in capitals alone are one where results may be taken: on Windows, on a Mac, on a stick.
+    """
+    names, before = [f"{photo.with_suffix('').as_posix()}{suffix}" for photo in photos], None
+    while names != before:
+        before, often = names, Counter(map(str.casefold, names))
         names = [
-            f"{photo.as_posix()}{suffix}" if name in twice else name
+            f"{photo.as_posix()}{suffix}" if often[name.casefold()] > 1 else name
             for photo, name in zip(photos, names, strict=True)
         ]
     return names

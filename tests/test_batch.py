@@ -83,6 +83,17 @@ def test_results_never_share_a_name_and_are_not_taken_for_photos(photos: Path):
     assert names == ["a.jpg.png", "a.jpg.png.png", "a.png.png", "b.png", "more/c.png"]
 
 
+@pytest.mark.parametrize(
+    ("photos", "results"),
+    [
+        (["IMG.JPG", "img.png"], ["IMG.JPG.png", "img.png.png"]),  # one file, where capitals do not count
+        (["a.png", "A.png", "b.png"], ["a.png.png", "A.png.png", "b.png"]),  # as far apart as their photos
+    ],
+)
+def test_results_that_differ_in_capitals_alone_keep_their_suffix(photos: list[str], results: list[str]):
+    assert batch._names(list(map(Path, photos)), ".png") == results
+
+
 @pytest.mark.parametrize("what", ["missing", "empty"])
 def test_a_folder_without_photos_is_refused(tmp_path: Path, what: str):
     folder = tmp_path / what
