@@ -26,7 +26,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import torch
 
@@ -232,24 +232,13 @@ class Journal:
         if outcome.state != "done":
             return
         mark, place = _mark(item, request), self._place(item)
-        self._made[place] = mark
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab+") as lines:
-            if _is_cut(lines):
-                lines.write(b"\n")
-            lines.write(json.dumps({"mark": mark} | asdict(outcome) | {"target": place}).encode() + b"\n")
+        export.append_line(self.path, json.dumps({"mark": mark} | asdict(outcome) | {"target": place}))
+        self._made[place] = mark
 
     def _place(self, item: Item) -> str:
         """The result's place in the folder, however the folder is named this time."""
         return Path(os.path.relpath(item.target, self.path.parent)).as_posix()
-
-
-def _is_cut(lines: BinaryIO) -> bool:
-    """Whether the last line was not written to its end."""
-    if not lines.seek(0, os.SEEK_END):
-        return False
-    lines.seek(-1, os.SEEK_END)
-    return lines.read(1) != b"\n"
 
 
 def _mark(item: Item, request: Request) -> str:

@@ -18,7 +18,7 @@ import torch
 from restore_core import batch, cluster, export, images, job
 from restore_core.cli import main
 from restore_core.engine import Frame
-from restore_core.errors import NotFinite, SettingsError
+from restore_core.errors import ImageError, NotFinite, SettingsError
 from restore_core.job import Job
 from restore_core.library import Library
 
@@ -175,6 +175,15 @@ def test_a_changed_photo_is_restored_again(tmp_path: Path):
     item.source.write_text("another photo")
     assert not journal.has(item, REQUEST)
     assert not journal.has(item, batch.Request())
+
+
+def test_a_journal_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path):
+    (item,) = items_of(tmp_path / "out", "a")
+    journal = batch.Journal(tmp_path / "out")
+    journal.path.mkdir()
+    with pytest.raises(ImageError, match="a folder of that name is in the way"):
+        journal.add(item, REQUEST, pretend(item, REQUEST))
+    assert not journal.has(item, REQUEST)
 
 
 def test_a_result_that_is_gone_is_made_again_and_a_failure_is_not_noted(tmp_path: Path):

@@ -20,6 +20,7 @@ from PIL import ExifTags, Image, ImageCms
 from restore_core import export, images
 from restore_core.errors import ImageError
 from restore_core.export import pictures, writing
+from restore_core.export.writing import append_line, make_folder
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SETTINGS = {
@@ -306,6 +307,29 @@ def test_written_file_may_be_read_by_others(tmp_path: Path) -> None:
 
 
 # --- film ------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_more_in_a_journal_after_one_that_was_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    for line in ("one", "two"):
+        append_line(path, line)
+    assert path.read_bytes() == b"one\ntwo\n"
+    path.write_bytes(b"one\ntw")
+    append_line(path, "drei, \u00fc")
+    assert path.read_text(encoding="utf-8") == "one\ntw\ndrei, \u00fc\n"
+    with pytest.raises(ImageError, match="the folder gone does not exist"):
+        append_line(tmp_path / "gone" / "journal.jsonl", "one")
+
+
+def test_a_folder_is_made_or_it_is_told_why_not(tmp_path: Path) -> None:
+    for _ in range(2):
+        make_folder(tmp_path / "one" / "two")
+    assert list((tmp_path / "one" / "two").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(ImageError, match="file is a file, not a folder"):
+        make_folder(tmp_path / "file" / "folder")
+    with pytest.raises(ImageError, match="in the way"):
+        make_folder(tmp_path / "file")
 
 
 def test_data_uri_is_a_jpeg() -> None:

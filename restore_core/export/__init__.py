@@ -30,12 +30,20 @@ from restore_core.export.pictures import (
 )
 from restore_core.export.report import Measured, run_report, runs_report, save_report
 from restore_core.export.sheet import Cell, contact_sheet
-from restore_core.export.writing import cannot_write, check_folder_of, save_json, write_whole
+from restore_core.export.writing import (
+    append_line,
+    cannot_write,
+    check_folder_of,
+    make_folder,
+    save_json,
+    write_whole,
+)
 
 __all__ = [
     "Cell",
     "FrameFolder",
     "Measured",
+    "append_line",
     "beside",
     "cannot_write",
     "check_film",
@@ -47,6 +55,7 @@ __all__ = [
     "encode_jpeg",
     "encode_png",
     "kind_of",
+    "make_folder",
     "parse_settings",
     "png_uri",
     "read_settings",

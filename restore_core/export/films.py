@@ -20,7 +20,7 @@ from torch import Tensor
 
 from restore_core.errors import ImageError
 from restore_core.export.pictures import kind_of, save
-from restore_core.export.writing import cannot_write, check_folder_of, write_whole
+from restore_core.export.writing import check_folder_of, make_folder, write_whole
 
 LENGTH = 4.0  # seconds that a film aims at, without the hold
 FASTEST, SLOWEST = 0.04, 0.2  # seconds a frame
@@ -36,10 +36,7 @@ class FrameFolder:
         self.suffix = suffix
         self.quality = quality
         kind_of(Path(f"frame{suffix}"))
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ImageError(cannot_write(self.folder, error)) from error
+        make_folder(self.folder)
 
     def add(self, index: int, image: Tensor) -> Path:
         """Write one frame (1, 3, H, W) in [0, 1]; the same index again replaces it."""

@@ -9,7 +9,7 @@ import os
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from restore_core.errors import ImageError
 
@@ -27,6 +27,33 @@ def write_whole(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             part.unlink()
         raise ImageError(cannot_write(path, error, len(data))) from error
+
+
+def append_line(path: Path, line: str) -> None:
+    """One line more at the end of a journal, on the disk when this returns; a last line that was cut short is ended."""
+    try:
+        with path.open("ab+") as file:
+            if file.tell() and not _ends_a_line(file):
+                file.write(b"\n")
+            file.write(line.encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise ImageError(cannot_write(path, error, len(line))) from error
+
+
+def _ends_a_line(file: BinaryIO) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
+
+
+def make_folder(folder: Path) -> None:
+    """ImageError unless the folder is there, or can be made, and files can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageError(cannot_write(folder, error)) from error
+    check_folder_of(folder / "probe")
 
 
 def cannot_write(path: Path, error: OSError, length: int = 0) -> str:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from restore_core import __version__, export
 from restore_core.checkpoints import catalogue, checksums, files
-from restore_core.errors import CheckpointError, ImageError, SettingsError
+from restore_core.errors import CheckpointError, SettingsError
 from restore_core.methods import METHODS
 from restore_core.settings import Settings
 from restore_core.tradeoff.subject import Subject
@@ -56,10 +56,7 @@ class Journal:
 
     def __init__(self, folder: Path, subject: Subject):
         self.folder = folder
-        try:
-            (folder / PICTURES).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ImageError(export.cannot_write(folder / HEADER, error)) from error
+        export.make_folder(folder / PICTURES)
         self._open(subject)
         self._points = {point.key: point for point in self._read()}
         self._weights: dict[tuple[str, str], str] = {}
@@ -124,26 +121,9 @@ class Journal:
         record = {"stepback": __version__, "settings": settings.to_json(), "measures": dict(measures)}
         export.save(result, self.folder / name, settings=record)
         point = Point(key, settings.to_json(), dict(measures), round(seconds, 3), calls, name)
-        self._append(json.dumps(asdict(point)))
+        export.append_line(self.folder / POINTS, json.dumps(asdict(point)))
         self._points[key] = point
         return point
-
-    def _append(self, line: str) -> None:
-        path = self.folder / POINTS
-        try:
-            with path.open("ab+") as file:
-                if file.tell() and not _ends_a_line(file):
-                    file.write(b"\n")
-                file.write(line.encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise ImageError(export.cannot_write(path, error)) from error
-
-
-def _ends_a_line(file: Any) -> bool:
-    file.seek(-1, os.SEEK_END)
-    return file.read(1) == b"\n"
 
 
 def _json(path: Path) -> dict[str, Any]:
