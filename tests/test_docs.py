@@ -17,7 +17,9 @@ from test_samplers import order
 
 from restore_core import cli
 from restore_core.checkpoints import files, match
+from restore_core.checkpoints.catalogue import COMPACT
 from restore_core.checkpoints.sources import Bring
+from restore_core.degradations import TASKS
 from restore_core.engine import finish, restore
 from restore_core.errors import SettingsError
 from restore_core.library import Library
@@ -59,6 +61,11 @@ def test_every_picture_is_shown_and_light():
     shown = {(ROOT / page).parent.joinpath(target).resolve() for page, target in links()}
     assert {path.resolve() for path in pictures} <= shown and len(pictures) <= 8
     assert [path.name for path in pictures if path.stat().st_size > HEAVIEST] == []
+
+
+def test_the_guide_names_every_fault_that_can_be_chosen():
+    rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs" / "guide.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [TASKS[key].label for key in COMPACT if TASKS[key].label not in rows] == []
 
 
 def command_lines() -> list[tuple[str, str]]:
