@@ -79,6 +79,11 @@ def test_every_record_is_listed_once_with_size_licence_and_terms(tab: models.Tab
     assert "Get " not in row(tab, "irsde/derain-h") and "drive.google.com" in row(tab, "irsde/derain-h")
 
 
+def test_what_comes_along_is_first_and_the_rest_is_told_to_be_published(tab: models.Tab):
+    own, *rest = [group["title"] for group in tab.look()["groups"]]
+    assert own == shelf.OWN and rest and all(title.endswith(", as published") for title in rest)
+
+
 def test_what_a_name_holds_is_escaped(tab: models.Tab, weights: Path):
     (weights / "<img onerror=x>.pth").write_bytes(b"PK no zip")
     listed = json.dumps(tab.look()["groups"])
@@ -361,9 +366,9 @@ def test_packages_that_are_not_installed_are_told_before_gigabytes_are_offered(d
     tab = _bare(desk)
     wanted = tab.wanted(json.dumps({"method": "diffbir", "variant": "v2-1-photo"}))
     groups = {group["title"]: group["said"] for group in tab.look()["groups"]}
-    for told in (offer_of(ask, desk.library), wanted["said"], groups["DiffBIR"]):
+    for told in (offer_of(ask, desk.library), wanted["said"], groups["DiffBIR, as published"]):
         assert "the package diffusers, which is not installed" in told and "pip install -r requirements-diffbir" in told
-    assert groups["ResShift"] == "" and "pip" not in offer_of(replace(ask, method="resshift"), desk.library)
+    assert groups["ResShift, as published"] == "" and "pip" not in offer_of(replace(ask, method="resshift"), desk.library)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     assert "pip" not in offer_of(ask, desk.library) and not any(group["said"] for group in tab.look()["groups"])
 

@@ -24,6 +24,10 @@ from restore_core.ui.desk import Desk, sentence
 from restore_core.ui.fetching import Fetching
 
 AWAY = ["away"]
+ABOUT = (
+    "Every method works with the small weights that come with the project. Those that the methods' authors published "
+    "are larger, and have licences of their own; they can be added here."
+)
 DROP = "A weights file of yours (.safetensors, .pth, .pt, .ckpt): dropped here, it is looked at, named and added."
 OPEN_TO_OTHERS = (
     "This page is open to others, so weights are added and removed on the server: python -m restore_core weights get "
@@ -198,10 +202,11 @@ class Tab:
 def fill(desk: Desk) -> Tab:
     """Lay the tab out and wire it."""
     with gr.Column(elem_id="models"):
+        gr.HTML(widgets.text(ABOUT), apply_default_css=False)
         with gr.Column(elem_id="models-bring", elem_classes=[] if desk.keeper else AWAY):
             gr.HTML(widgets.text(DROP), apply_default_css=False)
             drop = gr.File(
-                label="Your weights file", show_label=False, file_count="single", height=120, elem_id="models-drop"
+                label="Your weights file", show_label=False, file_count="single", height=140, elem_id="models-drop"
             )
             said = widgets.announcement("models-said")
             which = gr.Radio([], label="Which one is it?", elem_id="models-which", elem_classes=AWAY)

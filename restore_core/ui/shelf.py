@@ -48,14 +48,14 @@ def use_of(record: Checkpoint) -> Use | None:
 
 
 def groups() -> dict[str, list[Checkpoint]]:
-    """All records under the title of the method that needs their family; ours, which all methods share, last."""
+    """All records: ours, which all methods share, first, then published ones by the method that needs their family."""
     uses = {key: use for key, record in CATALOGUE.items() if (use := use_of(record))}
-    families = {key.partition("/")[0]: card(use.method).title for key, use in uses.items()}
+    families = {key.partition("/")[0]: f"{card(use.method).title}, as published" for key, use in uses.items()}
     found: dict[str, list[Checkpoint]] = {}
     for record in CATALOGUE.values():
         title = families.get(record.family, record.family)
         found.setdefault(OWN if record.source.kind == "shipped" else title, []).append(record)
-    return dict(sorted(found.items(), key=lambda entry: entry[0] == OWN))
+    return dict(sorted(found.items(), key=lambda entry: entry[0] != OWN))
 
 
 def absent_for(records: Iterable[Checkpoint]) -> str:
