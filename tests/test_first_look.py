@@ -166,9 +166,9 @@ def test_the_page_hears_it_and_tells_how_far_the_look_is(tmp_path: Path, library
     told = []
     for message in restoration(desk, "s", str(tmp_path / "photo.png"), ask):
         told.append(message.film["caption"])
-        if told[-1].endswith("piece 2 of 3"):
+        if told[-1].endswith("33 %"):
             desk.store.stop("s")
-        if told[-1] == "Stopping" or told[-1].endswith("piece 1 of 3"):
+        if told[-1] == "Stopping" or told[-1].endswith("· 0 %"):
             go_on.release()
-    assert "A first look at the whole picture · piece 2 of 3" in told and told[-1] == "Stopped"
-    assert not any("piece 3" in caption for caption in told) and "before the first step" in message.text
+    assert "A first look at the whole picture · 33 %" in told and told[-1] == "Stopped"
+    assert not any("67 %" in caption for caption in told) and "before the first step" in message.text

@@ -158,9 +158,9 @@ def _job(asked: argparse.Namespace, photo: images.Photo, library: Library) -> jo
 
 
 def _with_bar(frames: Callable[[Heed], Iterator[Frame]]) -> Iterator[Frame]:
-    """The run's frames, and a bar of its steps; before the first of them, of the pieces of the first look."""
+    """The run's frames, and a bar of its steps; before the first of them, how far the first look is."""
     with tqdm(unit="step", disable=None, leave=False, file=sys.stderr) as bar:
-        for frame in frames(lambda done, of: bar.set_description(f"first look, piece {done + 1} of {of}")):
+        for frame in frames(lambda done, of: bar.set_description(f"first look, {100 * done / of:.0f} %")):
             bar.set_description(refresh=False)
             bar.total = frame.total
             bar.update(round(frame.share * frame.total) - bar.n)

@@ -139,7 +139,7 @@ def _caption(news: News, stream: Stream) -> str:
     if news.waiting:
         return waits(news.place, news.until, begun=now is not None)
     if now is None:
-        return f"A first look at the whole picture{stream.looked and f' · piece {stream.looked}'}"
+        return f"A first look at the whole picture{stream.looked and f' · {stream.looked}'}"
     where = news.latest.caption if news.latest is not None else caption(now)
     left = f" · {duration(news.left)} left" if news.left and news.left >= 1 else ""
     return where + left

@@ -174,7 +174,7 @@ class Stream:
     def looked(self) -> str:
         """How far the first look is; "" where it is done in one."""
         done, of = self._looked
-        return f"{done + 1} of {of}" if of > 1 else ""
+        return f"{100 * done / of:.0f} %" if of > 1 else ""
 
     @property
     def stopping(self) -> bool:
