@@ -229,6 +229,8 @@ def test_the_preset_moves_by_keyboard_and_the_dice_draws_a_number(desktop: Watch
     page.focus("#preset input[type=range]")
     page.keyboard.press("End")
     desktop.say("#preset-word", "Most vivid")
+    heard = "document.querySelector('#preset input[type=range]').ariaValueText === 'Most vivid'"
+    page.wait_for_function(heard)  # and not "4"
     desktop.settle("#steps", 37)
     desktop.say("#preset-word", "Custom")
     page.click("#method-tabs [role=tab]:has-text('SR3')")

@@ -368,7 +368,8 @@ def test_packages_that_are_not_installed_are_told_before_gigabytes_are_offered(d
     groups = {group["title"]: group["said"] for group in tab.look()["groups"]}
     for told in (offer_of(ask, desk.library), wanted["said"], groups["DiffBIR, as published"]):
         assert "the package diffusers, which is not installed" in told and "pip install -r requirements-diffbir" in told
-    assert groups["ResShift, as published"] == "" and "pip" not in offer_of(replace(ask, method="resshift"), desk.library)
+    assert groups["ResShift, as published"] == ""
+    assert "pip" not in offer_of(replace(ask, method="resshift"), desk.library)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     assert "pip" not in offer_of(ask, desk.library) and not any(group["said"] for group in tab.look()["groups"])
 
