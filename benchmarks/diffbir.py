@@ -2,6 +2,7 @@
 
     python -m benchmarks.diffbir shapes               published sizes: parameters, FLOPs, live bytes, without computing
     python -m benchmarks.diffbir seconds [--full]     one call of each stage, timed; --full needs 6 GB and minutes
+    python -m benchmarks.diffbir step [--full]        a guided step as the published code takes it and as the tool does
     python -m benchmarks.diffbir memory               peak of live bytes over the picture's size, stage by stage, tiny
     python -m benchmarks.diffbir guidance FOLDER      compact variant: PSNR and LPIPS over the guidance scale
 
@@ -15,11 +16,13 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.diffbir_models import FULL, TINY, Networks, Sizes, build
@@ -36,6 +39,7 @@ from restore_core.methods.colour import FIXES
 from restore_core.methods.diffbir import DiffBIR
 from restore_core.methods.diffbir_latent import pose_latent
 from restore_core.methods.diffbir_weights import process_of, truncated
+from restore_core.networks.stable_diffusion import ControlNet, UNet
 
 VARIANT, STEPS, CFG = "v2-1-photo", 10, 8.0
 Stage = Callable[[], object]
@@ -97,6 +101,58 @@ def seconds(sizes: Sizes, device: torch.device, precision: str, side: int, round
         yield f"| {name} | {calls} | {cost} | {taken:.3f} | {busy:.3f} | {taken * calls:.2f} |"
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     yield f"\nThe process took {most:.1f} GB at most, the weights of one part of the networks at a time included."
+
+
+@torch.no_grad()
+def step(sizes: Sizes, device: torch.device, precision: str, side: int, rounds: int) -> Iterator[str]:
+    """A step's two predictions, one change after another: seconds, and their ratio to the published way's, a median
+    over interleaved rounds.
+
+    The published code asks for one prompt after the other; attention is softmax(q k^T / sqrt(d)) v as written.
+    """
+    denoiser = build(sizes, device, parts=("denoiser",))
+    unet, control = denoiser.base.unet, denoiser.control
+    z = torch.zeros(2, 4, side // 8, side // 8, device=device)
+    text = torch.zeros(2, 77, sizes.text[0], device=device)
+
+    def predict(z: Tensor, text: Tensor) -> Tensor:
+        return unet(z, 500.0, text, control(z, 500.0, text, z))
+
+    def apart() -> object:
+        return [predict(z[k : k + 1], text[k : k + 1]) for k in range(2)]
+
+    def together() -> object:
+        return predict(z, text)
+
+    plain, last = torch.contiguous_format, torch.channels_last
+    ways: dict[str, tuple[Stage, bool, torch.memory_format, str]] = {  # what is run, fused attention, layout, precision
+        "as published, float32": (apart, False, plain, "float32"),
+        "both prompts in one call": (together, False, plain, "float32"),
+        "and fused attention": (together, True, plain, "float32"),
+        "and channels last": (together, True, last, "float32"),
+    }
+    if precision != "float32":
+        ways[f"and {precision}"] = (together, True, last, precision)
+    took: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds + 1):  # the first round makes plans
+        for name, (run, fused, layout, kind) in ways.items():
+            _arrange((unet, control), fused, layout)
+            with devices.autocast(device, kind):
+                took[name].append(_timed(run, device)[0])
+    first = next(iter(took))
+    yield "| a step | s | of the published way |"
+    yield "|---|---|---|"
+    for name, times in took.items():
+        ratio = statistics.median(a / b for a, b in zip(times[1:], took[first][1:], strict=True))
+        yield f"| {name} | {statistics.median(times[1:]):.2f} | {ratio:.2f} |"
+
+
+def _arrange(networks: Sequence[UNet | ControlNet], fused: bool, layout: torch.memory_format) -> None:
+    from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
+
+    for one in networks:
+        one.network.set_attn_processor(AttnProcessor2_0() if fused else AttnProcessor())
+        one.to(memory_format=layout)
 
 
 def _timed(run: Stage, device: torch.device) -> tuple[float, float]:
@@ -182,12 +238,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="table", required=True)
     commands.add_parser("shapes")
-    timed = commands.add_parser("seconds")
-    timed.add_argument("--full", action="store_true")
-    timed.add_argument("--side", type=int, default=512)
-    timed.add_argument("--rounds", type=int, default=3)
-    timed.add_argument("--device", default="cpu")
-    timed.add_argument("--precision", choices=tuple(devices.PRECISIONS), help="default: what the device does best")
+    for table in ("seconds", "step"):
+        timed = commands.add_parser(table)
+        timed.add_argument("--full", action="store_true")
+        timed.add_argument("--side", type=int, default=512)
+        timed.add_argument("--rounds", type=int, default=3)
+        timed.add_argument("--device", default="cpu")
+        timed.add_argument("--precision", choices=tuple(devices.PRECISIONS), help="default: what the device does best")
     sized = commands.add_parser("memory")
     sized.add_argument("--sides", default="512,1024,2048")
     sized.add_argument("--colour", choices=tuple(FIXES), default="wavelet")
@@ -206,13 +263,14 @@ def main() -> None:
 def _lines(asked: argparse.Namespace) -> Iterator[str]:
     if asked.table == "shapes":
         yield from shapes()
-    elif asked.table == "seconds":
+    elif asked.table in ("seconds", "step"):
         device = devices.choose(asked.device)
         which = "published" if asked.full else "tiny"
         precision = asked.precision or devices.choose_precision(device)
         yield f"{devices.describe(device)}, {precision}, {asked.side} px, {which} sizes\n"
         sizes = FULL if asked.full else TINY
-        yield from seconds(sizes, device, precision, asked.side, asked.rounds)
+        made = seconds if asked.table == "seconds" else step
+        yield from made(sizes, device, precision, asked.side, asked.rounds)
     elif asked.table == "memory":
         os.environ.setdefault("STEPBACK_MEMORY", "0.5")
         yield f"pieces that fit into {os.environ['STEPBACK_MEMORY']} GB"
