@@ -6,6 +6,7 @@ import importlib.util
 import math
 import os
 import shutil
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from torch import nn
 from restore_core.counting import counted
 from restore_core.errors import SettingsError
 
+CONTAINERS = (  # of control groups 2 and 1: where a container's memory is told, at most and now, and what is only cache
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -115,11 +120,26 @@ def describe(device: torch.device) -> str:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that are free for networks, None where the system does not tell."""
+    """Bytes that are free for networks, in the machine and in the container; None where the system does not tell."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    machine = _number_after("MemAvailable:", "/proc/meminfo")
+    return None if machine is None else min(1024 * machine, *map(_room, CONTAINERS))
+
+
+def _room(told: tuple[str, str, str, str]) -> int:
+    """Bytes that a container lets its programs still take, by the files that tell it; very many where none does."""
+    folder, most, now, cache = told
+    limit, used = (_first_line(f"{folder}/{name}") for name in (most, now))
+    if not limit.isdigit() or not used.isdigit():
+        return sys.maxsize
+    return max(0, int(limit) - int(used) + (_number_after(cache, f"{folder}/memory.stat") or 0))
+
+
+def _number_after(word: str, path: str) -> int | None:
+    """The whole number behind a line's first word in one of the system's files; None where there is none."""
     try:
-        told = Path("/proc/meminfo").read_text(encoding="ascii")
-        return 1024 * int(told.partition("MemAvailable:")[2].split()[0])
+        lines = (line.split() for line in Path(path).read_text(encoding="ascii").splitlines())
+        return next((int(found[1]) for found in lines if found[:1] == [word]), None)
     except (OSError, ValueError, IndexError):
         return None

@@ -30,7 +30,8 @@ def free(device: torch.device) -> int:
         idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     limit = os.environ.get("STEPBACK_MEMORY", "")
     most = float(limit) * 2**30 if limit.replace(".", "", 1).isdigit() else math.inf
-    return int(min(most, (devices.free_memory(device) or UNKNOWN) + idle))
+    there = devices.free_memory(device)
+    return int(min(most, (UNKNOWN if there is None else there) + idle))
 
 
 def total() -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from restore_core import devices
+from restore_core import devices, memory
 from restore_core.errors import SettingsError
 
 CPU = torch.device("cpu")
@@ -65,6 +66,41 @@ def test_who_set_the_threads_is_heeded(monkeypatch, threads):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     threads(3)
     assert devices.use_cores() == 3
+
+
+GROUPS = {  # what the system tells in a container of 3 GB, 1 GB of it in use and half of that only cache
+    2: {
+        "/sys/fs/cgroup/memory.max": "3000000000", "/sys/fs/cgroup/memory.current": "1000000000",
+        "/sys/fs/cgroup/memory.stat": "anon 500000000\nfile 500000000\ninactive_file 500000000",
+    },
+    1: {
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes": "3000000000",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes": "1000000000",
+        "/sys/fs/cgroup/memory/memory.stat": "inactive_file 7\ntotal_inactive_file 500000000",
+    },
+}  # fmt: skip
+WIDE = {"/sys/fs/cgroup/memory.max": "max", "/sys/fs/cgroup/memory.current": "1000000000"}
+
+
+@pytest.mark.parametrize(
+    ("files", "free"),
+    [
+        (GROUPS[2], 2_500_000_000), (GROUPS[1], 2_500_000_000), (WIDE, 64_000_000_000), ({}, 64_000_000_000),
+        (GROUPS[2] | {"/sys/fs/cgroup/memory.current": "3600000000"}, 0),
+    ],
+)  # fmt: skip
+def test_a_container_has_less_memory_than_its_machine(monkeypatch, files: dict[str, str], free: int):
+    told = {"/proc/meminfo": "MemTotal: 99000000 kB\nMemAvailable: 62500000 kB"} | files
+
+    def read(path: Path, **_: str) -> str:
+        if str(path) not in told:
+            raise FileNotFoundError(path)
+        return told[str(path)]
+
+    monkeypatch.setattr(Path, "read_text", read)
+    assert devices.free_memory(CPU) == free and memory.free(CPU) == free
+    told.pop("/proc/meminfo")
+    assert devices.free_memory(CPU) is None and memory.free(CPU) == memory.UNKNOWN
 
 
 def test_without_a_compiler_a_sentence_tells_before_the_run(monkeypatch):
