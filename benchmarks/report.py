@@ -78,6 +78,10 @@ PARTS: Mapping[str, Part] = {
              "plain eager call over ours: {name}", goal=1.2, more=True),
         Line(rf"^\| (?P<name>(VQ|Den|Ref)[^|]*) \|.*\| {NUMBER} \|$", "plain eager call over ours: {name}"),
     )),
+    "DiffBIR": Part(("diffbir", "step", "--full", "--side", "256", "--rounds", "1"), (
+        Line(rf"^\| and (?P<how>channels last|bfloat16|float16) \|.*\| {NUMBER} \|$",
+             "DiffBIR's guided step over the published way, to {how}", goal=0.6),
+    )),
     "start": Part(("start",), (
         Line(f"start to page: {NUMBER} s", "start to page", "s", 8.0),
         Line(f"(?P<name>import|help)(?P<of>.*): {NUMBER} s", "{name}{of}", "s"),
