@@ -32,6 +32,7 @@ from restore_core.metrics import (
     ssim,
 )
 from restore_core.metrics.filters import gaussian_blur
+from restore_core.metrics.natural import FILE as NIQE_FILE
 from restore_core.metrics.natural import asymmetric_gaussian, block_features
 from restore_core.metrics.perceptual import FILE as LPIPS_FILE
 
@@ -427,6 +428,12 @@ def test_niqe_leaves_flat_blocks_out():
     assert niqe(beside).item() == pytest.approx(niqe(picture).item(), rel=0.2)
 
 
+@pytest.mark.parametrize("level", [16.0, 77.0, 201.0])
+def test_what_rounding_leaves_of_a_flat_block_is_no_texture(level: float):
+    y = torch.full((1, 1, 192, 192), level, dtype=torch.float64)
+    assert block_features(y, load_file(NIQE_FILE)["gaussian_window"]).isnan().all()
+
+
 def test_niqe_says_what_it_needs(tmp_path: Path):
     with pytest.raises(SettingsError, match="4 of them"):
         niqe(torch.zeros(1, 3, 191, 300))
@@ -484,6 +491,15 @@ def test_noise_is_not_taken_for_sharpness(clean: Tensor):
     assert sharpness(noisy(soft, 25)) < sharpness(noisy(clean, 25)) - 0.2
 
 
+def test_sharpness_is_that_of_the_stronger_half_of_the_edges():
+    row = (torch.arange(16 * 17) // 8 % 2) * 0.6
+    row[16 * 8 :] *= 1 / 6  # nine of the stripes' pairs are weak, and soft
+    stripes = 0.2 + row.expand(1, 3, 64, -1)
+    stripes[..., 16 * 8 :] = gaussian_blur(stripes, 3.0)[..., 16 * 8 :]
+    assert sharpness(stripes[..., 16 * 8 :]).item() < 0.5
+    assert sharpness(stripes).item() == pytest.approx(sharpness(stripes[..., : 16 * 8]).item(), rel=0.01)
+
+
 def test_a_picture_without_edges_is_not_sharp():
     flat = torch.full((1, 3, 64, 64), 0.5)
     assert sharpness(flat).item() == 0.0
@@ -502,6 +518,12 @@ def test_blockiness_finds_a_shifted_grid_and_not_other_damage(clean: Tensor):
     assert blockiness(blocky[..., 3:, 5:]).item() == pytest.approx(blockiness(blocky).item(), rel=0.1)
     for other in (noisy(clean, 15), gaussian_blur(clean, 2.0)):
         assert blockiness(other).item() < blockiness(blocky).item() / 4
+
+
+def test_one_high_edge_on_the_grid_is_no_blocks():
+    picture = torch.full((1, 3, 64, 128), 0.1)
+    picture[..., 64:] = 0.9
+    assert blockiness(picture).item() < 0.3
 
 
 @pytest.mark.parametrize("estimate", [noise, sharpness, blockiness])

@@ -141,10 +141,10 @@ def test_the_variance_dial_widens_sigma_and_nothing_else():
     x, y = torch.ones(1, 1, 2, 2, dtype=F64), torch.zeros(1, 1, 2, 2, dtype=F64)
     small, large = process.posterior_std(t1, t), process.forward_std(t1, t)
 
-    def moved(variance: float, draw: float) -> Tensor:
+    def moved(variance: float, draw: float, eta: float = 1.0) -> Tensor:
         run = SAMPLERS["ddim"].run(
             process, gaussian(process, y), x, y, torch.stack([t, t1]), lambda like: draw * torch.ones_like(like),
-            eta=1.0, variance=variance,
+            eta=eta, variance=variance,
         )  # fmt: skip
         next(run)
         return next(run).x
@@ -152,6 +152,8 @@ def test_the_variance_dial_widens_sigma_and_nothing_else():
     assert torch.equal(moved(0.0, 0.0), moved(1.0, 0.0))
     for w in (0.0, 0.3, 1.0):
         assert torch.allclose(moved(w, 1.0) - moved(w, 0.0), small ** (1 - w) * large**w * torch.ones_like(x))
+        assert torch.allclose(moved(w, 1.0, 0.5) - moved(w, 0.0, 0.5), 0.5 * (moved(w, 1.0) - moved(w, 0.0)))
+        assert torch.equal(moved(w, 1.0, 0.0), moved(0.0, 0.0, 0.0))
 
 
 def test_the_variance_between_is_exact_for_gaussian_data():

@@ -276,6 +276,10 @@ def test_a_shared_predictor_tells_pictures_apart():
     a, b, power = torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4), torch.ones(1)
     assert shared.predict(a, power) is shared.predict(a.clone(), power)
     assert shared.predict(b, power).mean() == 2 and shared.predict(a, power + 1).mean() == 2
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # another precision, another answer
+        half = shared.predict(a, power)
+        assert half is shared.predict(a, power)
+    assert half is not shared.predict(a, power)
 
 
 def test_a_stopped_sweep_goes_on_where_it_was(tmp_path, library: Library, subject: Subject):
