@@ -15,6 +15,7 @@ from torch import Tensor
 from restore_core.errors import SettingsError
 from restore_core.processes import Prediction, Process, VariancePreserving, beta_schedule, zero_terminal
 from restore_core.samplers import GRIDS, SAMPLERS, time_grid
+from restore_core.samplers.euler import noiseless
 
 F64 = torch.float64
 MEAN, STD, ANCHOR = 0.3, 0.4, -0.5
@@ -154,6 +155,16 @@ def test_the_variance_dial_widens_sigma_and_nothing_else():
         assert torch.allclose(moved(w, 1.0) - moved(w, 0.0), small ** (1 - w) * large**w * torch.ones_like(x))
         assert torch.allclose(moved(w, 1.0, 0.5) - moved(w, 0.0, 0.5), 0.5 * (moved(w, 1.0) - moved(w, 0.0)))
         assert torch.equal(moved(w, 1.0, 0.0), moved(0.0, 0.0, 0.0))
+
+
+def test_a_learned_variance_draws_nothing_at_eta_0():
+    process = all_processes()["vp"]
+    x, y = torch.ones(1, 1, 2, 2, dtype=F64), torch.zeros(1, 1, 2, 2, dtype=F64)
+    exact, times = gaussian(process, y), time_grid(process, 4, "quadratic")
+    learned = lambda x, t: exact(x, t)._replace(variance=torch.full_like(x, 0.3))  # noqa: E731
+    *_, told = SAMPLERS["ddim"].run(process, learned, x, y, times, noiseless, eta=0.0)
+    *_, plain = SAMPLERS["ddim"].run(process, exact, x, y, times, noiseless, eta=0.0)
+    assert torch.equal(told.x, plain.x)
 
 
 def test_the_variance_between_is_exact_for_gaussian_data():
