@@ -29,9 +29,8 @@ def card(key: str) -> Card:
 
 
 def worked_pixels(settings: Settings, height: int, width: int) -> float:
-    """Of a result of this size, as many as the networks see: small photos may be grown for them (Variant.least)."""
-    least = card(settings.method).variant(settings.variant).least
-    return height * width * max(1.0, least / min(height, width)) ** 2
+    """Of a result of this size, as many as the networks of these settings see."""
+    return card(settings.method).variant(settings.variant).worked_pixels(height, width)
 
 
 class Library:

@@ -12,6 +12,8 @@ from restore_core import timing
 from restore_core.library import Library, card
 from restore_core.tiling import together
 from restore_core.timing import Line, Timing, measured
+from restore_core.tradeoff import Subject, Sweep, requests
+from restore_core.tradeoff.running import estimate
 
 
 def timed(monkeypatch: pytest.MonkeyPatch, before: Line, call: Line, bytes_per_pixel: float = 0.0) -> list[int]:
@@ -90,3 +92,21 @@ def test_a_method_is_timed_once_for_all_its_settings():
     found = library.timing(settings)
     assert library.is_measured(settings) and library.timing(settings) is found
     assert 0 < found.seconds(512**2, 10) < found.seconds(1024**2, 10) < found.seconds(1024**2, 20)
+
+
+def sweep_takes(method: str, task: str, variant: str | None, values: tuple[int, ...], side: int = 100) -> float:
+    """Seconds foreseen of a sweep over steps on a damaged photo, where a pixel takes 1 before and 0.1 in a call."""
+    plan = requests(Sweep(task, {"steps": values}, method, variant, changes={"sampler": "ddim", "samples": 1}))
+    subject = Subject("photo", task, torch.zeros(1, 3, side, side))  # nobody knows the clean picture
+    return estimate(plan, subject, None, lambda settings: Timing(Line(0.0, 1.0), Line(0.0, 0.1))).seconds
+
+
+def test_a_sweep_that_enlarges_takes_as_long_as_its_results_are_large():
+    assert sweep_takes("dvsr", "sr4", None, (10,)) == pytest.approx(400**2 * (1 + 1.0), rel=1e-3)
+    assert sweep_takes("dvsr", "denoise", None, (10, 20)) == pytest.approx(100**2 * (1 + 3.0), rel=1e-3)
+
+
+@pytest.mark.parametrize("values", [(10,), (10, 20)])
+def test_published_networks_look_at_the_photo_anew_for_every_run_and_at_512_pixels(values: tuple[int, ...]):
+    found = sweep_takes("diffbir", "blind", "v2-photo", values)
+    assert found == pytest.approx(512**2 * (len(values) + 0.1 * sum(values)), rel=1e-3)

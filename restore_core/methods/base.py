@@ -61,6 +61,10 @@ class Variant:
     least: int = 0
     packages: tuple[str, ...] = ()
 
+    def worked_pixels(self, height: int, width: int) -> float:
+        """Of a result of this size, as many as the networks see: small photos may be grown for them (`least`)."""
+        return height * width * max(1.0, self.least / min(height, width)) ** 2
+
     @property
     def published(self) -> bool:
         """Whether these are the weights of a paper, which ran them in a way of its own."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from restore_core.counting import counted
 from restore_core.engine import Frame, heeding, never, restore
-from restore_core.methods import Method
+from restore_core.methods import METHODS, Method
 from restore_core.metrics import PathLength
 from restore_core.problem import Problem
 from restore_core.settings import Settings
@@ -168,14 +168,19 @@ def estimate(
 ) -> Estimate:
     """How many points are missing and how long they will take, by each method's measured timing."""
     groups = missing(requests, journal, path=path) if journal is not None else _all_groups(requests)
-    height, width = subject.degraded.shape[-2:] if subject.clean is None else subject.clean.shape[-2:]
-    pixels, total, before = height * width, 0.0, {}
+    total, before = 0.0, {}
     for group in groups:
         longest = max(group, key=calls_of)
-        timing = timings(longest)
-        before[longest.method, longest.variant] = timing.before(pixels)
+        timing, variant = timings(longest), METHODS[longest.method].card.variant(longest.variant)
+        height, width = (side * variant.scale for side in subject.degraded.shape[-2:])
+        pixels = variant.worked_pixels(height, width)
+        once = timing.before(pixels)
+        if variant.published:
+            total += once
+        else:  # a predictor is asked once for all
+            before[variant.weights["network"]] = once
         total += timing.sampling(pixels, calls_of(longest) // longest.samples, longest.samples)
-        total += MEASURING * pixels * len(group)
+        total += MEASURING * height * width * len(group)
     points = sum(map(len, groups))
     return Estimate(points, len(requests), total + sum(before.values()))
 
