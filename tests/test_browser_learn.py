@@ -135,8 +135,13 @@ def test_t_moves_curve_picture_and_histogram_at_once(lesson: Lesson):
     assert page.evaluate(CURSOR) > start and np.abs(seen(lesson) - calm).max() > 2
     took = page.evaluate(DRAG)
     assert took < 100, f"a move of the slider took {took:.0f} ms"
+    assert page.evaluate(APART), "what an axis is called lies on its highest number"
 
 
+APART = """[...document.querySelectorAll("#learn-forward svg")].every((svg) => {
+  const end = svg.querySelector(".axis").getBoundingClientRect().bottom - 1;
+  return [...svg.querySelectorAll(".tick")].every((tick) => tick.getBoundingClientRect().top >= end);
+})"""
 BELL = "document.querySelector('#learn-forward .learn-lab').closest('[data-bell]')?.dataset.bell"
 CURSOR = "Number(document.querySelector('#learn-forward .coefficients .cursor').getAttribute('x1'))"
 DRAG = """() => {

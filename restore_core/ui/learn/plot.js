@@ -4,7 +4,7 @@ const $$ = (selector) => [...element.querySelectorAll(selector)];
 const fixed = (v, digits = 2) => (v < -0.5 * 10 ** -digits ? "−" : "") + Math.abs(v).toFixed(digits);
 
 function plot(svg, { x, y, xticks = [], yticks = [], xlabel = "", ylabel = "", lines = [], logx = false, logy = false, W = 400, H = 230 }) {
-  const left = 44, right = 14, top = 20, bottom = 34;
+  const left = 44, right = 14, top = 28, bottom = 34;
   const fx = logx ? Math.log : (v) => v, fy = logy ? Math.log : (v) => v;
   const px = (v) => left + (fx(v) - fx(x[0])) / (fx(x[1]) - fx(x[0])) * (W - left - right);
   const py = (v) => H - bottom - (fy(v) - fy(y[0])) / (fy(y[1]) - fy(y[0])) * (H - top - bottom);
