@@ -99,6 +99,25 @@ def test_posterior_is_resshifts_table():
     assert roots[[0, 1, 7, 14]].tolist() == pytest.approx([0.02, 0.11717, 0.47586, 0.99], abs=6e-6)
 
 
+def test_resshifts_first_step_is_capped_and_its_divisor_is_that_of_its_space():
+    process = ResidualShifting(15, 2.0, cap=0.001)
+    assert process.sqrt_eta(torch.tensor(1.0, dtype=F64)).item() == pytest.approx(0.001)
+    assert [ResidualShifting(15, kappa).start for kappa in (2.0, 0.5)] == pytest.approx([0.02, 0.04])
+    t = torch.tensor(9.0, dtype=F64)
+    s = process.marginal(t).s.item()
+    assert process.divisor(t).item() == pytest.approx(math.sqrt(s**2 + 1))
+    assert process.divisor(t, latent=False).item() == pytest.approx(3 * s + 1)
+
+
+def test_coefficients_that_are_remembered_take_a_bounded_place(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("restore_core.processes.REMEMBERED", 8)
+    process, fresh = all_processes()["vp"], all_processes()["vp"]
+    for k in (*range(40), 3):
+        t = torch.tensor(k / 3, dtype=F64)
+        assert all(torch.equal(x, y) for x, y in zip(process.marginal(t), fresh._marginal(t), strict=True))
+    assert len(process._known) <= 8
+
+
 def test_posterior_is_irsdes():
     process = MeanReverting(theta_schedule("cosine", 100), 0.2)
     assert process.dt == pytest.approx(0.1040938, rel=1e-5)
