@@ -13,6 +13,7 @@ import pytest
 
 from restore_core import cli, images
 from restore_core.checkpoints import catalogue, files
+from restore_core.commands import sweep
 from restore_core.errors import ImageError
 from restore_core.refusals import refuse_large
 
@@ -289,3 +290,9 @@ def test_the_authors_own_run_is_asked_for_alike_in_every_command(photo: Path, ca
         assert "no paper says how to run them" in refused(capsys, command, *words)
     assert run("batch", photo.parent, "-o", photo.with_name("made"), "--task", "sr4", "--preset", "paper") == 2
     assert "no paper says how to run them" in (photo.with_name("made") / "batch.csv").read_text(encoding="utf-8")
+
+
+def test_photos_of_one_name_have_each_a_folder_for_their_points(tmp_path: Path):
+    assert sweep._folders(tmp_path, ["sea"]) == [tmp_path]
+    named = [path.name for path in sweep._folders(tmp_path, ["sea", "hill", "Sea", "sea"])]
+    assert named == ["sea", "hill", "Sea (2)", "sea (3)"]  # of sea.jpg, hill.png, Sea.png and sea.tif

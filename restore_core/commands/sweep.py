@@ -99,7 +99,8 @@ def _sweep(asked: argparse.Namespace) -> int:
         )
     sweeps = list(_sweeps(asked, subjects[0].task, library))
     plan = requests(*sweeps)
-    journals = [Journal(_folder(asked, subject, len(subjects)), subject) for subject in subjects]
+    folders = _folders(asked.output, [subject.name for subject in subjects])
+    journals = [Journal(folder, subject) for folder, subject in zip(folders, subjects, strict=True)]
     for subject in subjects:
         for note in subject.notes:
             print(f"{subject.name}: {note}", file=sys.stderr)
@@ -195,8 +196,13 @@ def _photos(path: Path) -> Iterator[Photo]:
     yield from (images.load(file) for file in files)
 
 
-def _folder(asked: argparse.Namespace, subject: Subject, count: int) -> Path:
-    return asked.output if count == 1 else asked.output / subject.name
+def _folders(output: Path, names: Sequence[str]) -> list[Path]:
+    """Where the points of each photo go: of several into a folder each, named after it and never shared."""
+    found: list[Path] = []
+    for name in names:
+        same = sum(other.casefold() == name.casefold() for other in names[: len(found)])
+        found.append(output / (f"{name} ({same + 1})" if same else name))
+    return [output] if len(names) == 1 else found
 
 
 def _agree(
