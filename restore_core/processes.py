@@ -274,9 +274,9 @@ class VariancePreserving(Process):
                 "can be made of it. Choose a smaller noise level or another schedule."
             )
         self.steps = len(betas)
-        # abar below 1e-60 cannot be told from 0 in any use, and products of (1 - beta) must not underflow
-        self.abar = torch.cat([torch.ones(1, dtype=torch.float64), torch.cumprod(1 - betas, 0)])
-        self.abar = torch.where(self.abar > 0, self.abar.clamp(min=1e-60), 0.0)
+        # abar below 1e-60 cannot be told from 0 in any use, and products must not underflow: 0 only after a beta of 1
+        abar = torch.where((betas == 1).cumsum(0) > 0, 0.0, torch.cumprod(1 - betas, 0).clamp(min=1e-60))
+        self.abar = torch.cat([torch.ones(1, dtype=torch.float64), abar])
         self._a = self.abar.sqrt()
         self._s = (1 - self.abar).sqrt()
         self._log_level = 0.5 * ((1 - self.abar[1:]) / self.abar[1:]).log()

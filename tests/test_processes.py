@@ -19,6 +19,7 @@ from restore_core.processes import (
     theta_schedule,
     zero_terminal,
 )
+from restore_core.samplers import GRIDS, time_grid
 
 F64 = torch.float64
 
@@ -159,6 +160,15 @@ def test_zero_terminal_schedule_is_finite_everywhere():
         p = convert(x, y, t, torch.randn(1, 3, 4, 4))
         assert torch.isfinite(p.x0).all() and torch.isfinite(p.eps).all()
     assert torch.equal(process.from_v(x, y, t, torch.ones_like(x)).x0, -torch.ones_like(x))
+
+
+@pytest.mark.parametrize("end", [0.6, 0.9])
+@pytest.mark.parametrize("spacing", GRIDS)
+def test_signal_that_falls_below_all_numbers_leaves_a_grid_that_descends(end: float, spacing: str):
+    process = VariancePreserving(beta_schedule("linear", 2000, 1e-6, end))  # DvSR's, at 2,000 steps
+    assert torch.cumprod(1 - beta_schedule("linear", 2000, 1e-6, end), 0)[-1] == 0 < process.abar[-1]
+    grid = time_grid(process, 12, spacing)
+    assert grid.isfinite().all() and (grid.diff() < 0).all() and grid[1] > 1
 
 
 def test_priors_are_the_published_ones():
