@@ -231,10 +231,10 @@ class Process(ABC):
         """grad log p(x_t) = -eps/s; only for t > 0."""
         return -prediction.eps / self._fitting(t, prediction.eps).s
 
-    def time_of(self, level: Tensor, low: float = 0.0) -> Tensor:
-        """The t in [low, steps] whose s/a is `level` (float64, any shape): s/a grows with t, so 32 parts, 12 times."""
+    def time_of(self, level: Tensor) -> Tensor:
+        """The t in [0, steps] whose s/a is `level` (float64, any shape): s/a grows with t, so 32 parts, 12 times."""
         level = torch.as_tensor(level, dtype=torch.float64)
-        below, width = torch.full_like(level, low), float(self.steps) - low
+        below, width = torch.zeros_like(level), float(self.steps)
         share = torch.linspace(0, 1, 33, dtype=torch.float64, device=level.device).reshape(-1, *[1] * level.ndim)
         for _ in range(12):
             smaller = self.level(below + width * share) < level

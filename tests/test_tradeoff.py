@@ -45,7 +45,7 @@ from restore_core.tradeoff import (
     run,
 )
 from restore_core.tradeoff import journal as journals
-from restore_core.tradeoff.running import SharedPredictor
+from restore_core.tradeoff.running import MEASURING, STEPPING, SharedPredictor
 from restore_core.tradeoff.subject import match, match_notes, middle
 from restore_core.tradeoff.sweep import flattened, telling, varied
 
@@ -434,6 +434,14 @@ def test_an_estimate_counts_shared_runs_once(tmp_path, subject: Subject):
     cost = estimate(plan, subject, Journal(tmp_path, subject), lambda settings: timing)
     assert cost.points == cost.of == 3 and cost.seconds == pytest.approx(80 * 80 * (1 + 20 * 0.5), rel=1e-4)
     assert (cost + cost).points == 6
+
+
+def test_a_way_is_estimated_with_its_steps(subject: Subject):
+    plan = requests(Sweep("deblur", {"samples": (1, 2)}, changes={"steps": 50}))
+    at_once = Timing(Line(0.0, 0.0), Line(0.0, 0.0))
+    plain, along = (estimate(plan, subject, None, lambda settings: at_once, path=path) for path in (False, True))
+    assert plain.seconds == pytest.approx(80 * 80 * 2 * MEASURING)
+    assert along.seconds - plain.seconds == pytest.approx(80 * 80 * 50 * STEPPING)
 
 
 def test_ten_thousand_points_are_asked_about():

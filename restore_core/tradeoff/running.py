@@ -28,7 +28,8 @@ from restore_core.tradeoff.measures import Measures
 from restore_core.tradeoff.subject import Subject
 from restore_core.tradeoff.sweep import Request, calls_of
 
-MEASURING = 1.2e-5  # seconds per pixel of a result on a processor core: LPIPS and the rest
+MEASURING = 1.5e-6  # seconds per pixel of a result on a processor core: LPIPS and the rest, and its PNG
+STEPPING = 6e-7  # the same of one step of a way: LPIPS alone
 MANY_POINTS = 200
 LONG = 1800.0  # seconds; above either of the two a person is asked first
 
@@ -69,7 +70,7 @@ class _Poser:
     def __call__(self, settings: Settings) -> Problem:
         method = self._methods(settings.method, settings.variant, self._heed)
         modules = {role: self._share(module) for role, module in method.modules.items()}
-        device = next(iter(method.modules.values())).parameters().__next__().device
+        device = next(next(iter(method.modules.values())).parameters()).device
         return type(method)(method.variant, modules, self._heed).pose(self._subject.degraded.to(device), settings)
 
     def _share(self, module: nn.Module) -> Any:
@@ -180,7 +181,7 @@ def estimate(
         else:  # a predictor is asked once for all
             before[variant.weights["network"]] = once
         total += timing.sampling(pixels, calls_of(longest) // longest.samples, longest.samples)
-        total += MEASURING * height * width * len(group)
+        total += height * width * (MEASURING * len(group) + (STEPPING * longest.steps if path else 0.0))
     points = sum(map(len, groups))
     return Estimate(points, len(requests), total + sum(before.values()))
 
