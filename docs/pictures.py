@@ -1,7 +1,8 @@
 """The pictures of these pages, taken from the running app: python -m docs.pictures [--only NAME]
 
 Starts the app in a process of its own, drives it by Playwright with the system's Chromium, and writes WebP files into
-docs/pictures. Shows only pictures that ship with the project (restore_core/ui/examples), damaged by the project itself.
+docs/pictures, and the README's PNG beside it. Shows only pictures that ship with the project (restore_core/ui/examples),
+damaged by the project itself.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from benchmarks.hosting import ROOT, served
 
 EXAMPLES = ROOT / "restore_core" / "ui" / "examples"
 PICTURES = Path(__file__).with_name("pictures")
+FRONT = Path(__file__).with_name("screenshot.png")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 PATIENCE = 120_000  # ms for any answer of the page
 DONE = "document.querySelectorAll('#batch-list tr[data-state=done]').length === 3"
@@ -44,12 +46,17 @@ def tab(page: Any, name: str) -> None:
     shown.first.click()
 
 
-def keep(page: Any, name: str, selector: str | None = None, *, height: int | None = None) -> None:
-    """Write what is seen as WebP: an element, or the window; at most `height` pixels of it from above."""
+def seen(page: Any, selector: str | None = None) -> Image.Image:
+    """An element, or the window, as it is seen."""
     page.mouse.move(2, 2)
     page.wait_for_timeout(900)  # pictures fade in
     shot = page.locator(selector).first.screenshot() if selector else page.screenshot()
-    picture = Image.open(io.BytesIO(shot)).convert("RGB")
+    return Image.open(io.BytesIO(shot)).convert("RGB")
+
+
+def keep(page: Any, name: str, selector: str | None = None, *, height: int | None = None) -> None:
+    """Write what is seen as WebP, at most `height` pixels of it from above."""
+    picture = seen(page, selector)
     if height is not None:
         picture = picture.crop((0, 0, picture.width, min(height, picture.height)))
     for quality in (82, 74, 66, 58, 50):
@@ -73,6 +80,14 @@ def restored(page: Any, photo: str, *, preset: int = 2) -> None:
     page.click("#run")
     page.wait_for_selector("#result img", state="visible")
     page.wait_for_selector("#run:not([disabled])")
+
+
+def front(page: Any) -> None:
+    """The README's picture of the page, as PNG of 256 colours, which every reader of a README shows."""
+    restored(page, "noisy-coffee.jpg")
+    page.evaluate("scrollTo(0, 0)")
+    seen(page).quantize(256, dither=Image.Dither.NONE).save(FRONT, optimize=True)
+    sys.stdout.write(f"{FRONT.name}: {FRONT.stat().st_size // 1000} kB\n")
 
 
 def restore(page: Any) -> None:
@@ -162,7 +177,7 @@ def degrade(page: Any) -> None:
 
 
 TAKEN: Mapping[str, Callable[[Any], None]] = {
-    take.__name__: take for take in (restore, film, invented, compare, batch, tradeoff, learn, degrade)
+    take.__name__: take for take in (front, restore, film, invented, compare, batch, tradeoff, learn, degrade)
 }
 
 
