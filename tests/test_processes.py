@@ -171,6 +171,13 @@ def test_signal_that_falls_below_all_numbers_leaves_a_grid_that_descends(end: fl
     assert grid.isfinite().all() and (grid.diff() < 0).all() and grid[1] > 1
 
 
+def test_without_signal_the_noise_tells_nothing_and_the_way_there_is_steep():
+    process = VariancePreserving(zero_terminal(beta_schedule("linear", 100, 1e-4, 2e-2)))
+    x, y, eps = (torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(k)) for k in range(3))
+    assert torch.equal(process.from_eps(x, y, torch.tensor(100.0), eps).x0, y)
+    assert (process.level(torch.linspace(98.5, 99.99, 50, dtype=F64)).diff() > 0).all()
+
+
 def test_priors_are_the_published_ones():
     y, z = torch.full((1, 1, 2, 2), 0.3), torch.ones(1, 1, 2, 2)
     made = all_processes()
