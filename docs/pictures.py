@@ -1,7 +1,7 @@
 """The pictures of these pages, taken from the running app: python -m docs.pictures [--only NAME]
 
 Starts the app in a process of its own, drives it by Playwright with the system's Chromium, and writes WebP files into
-docs/pictures, and the README's PNG beside it. Shows only pictures that ship with the project (restore_core/ui/examples),
+docs/pictures, and the README's PNG beside it. Shows only pictures that ship with the project, restore_core/ui/examples,
 damaged by the project itself.
 """
 
