@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -18,6 +20,7 @@ from restore_core.settings import Settings
 from restore_core.tiling import Heed, alone
 from restore_core.timing import Timing, measured
 
+POLL = 0.1  # seconds between two looks at whether to go on
 SIDES = (128, 256)  # pixels of the results at which networks are timed
 
 
@@ -52,17 +55,21 @@ class Library:
         self._lock = threading.RLock()
 
     def method(self, key: str, variant: str, heed: Heed = alone) -> Method:
-        """The method with this variant's weights, on the device; `heed` is asked while it poses a large photo."""
+        """The method with this variant's weights, on the device.
+
+        heed   asked while it waits for networks, and later while it poses a large photo
+        """
         chosen = card(key).variant(variant)
         for weights in chosen.weights.values():  # what is missing is told before gigabytes of the rest are read
             files.locate(catalogue.record(weights))
-        modules = {role: self.network(weights) for role, weights in chosen.weights.items()}
+        modules = {role: self.network(weights, heed) for role, weights in chosen.weights.items()}
         return EVERY[key](chosen, modules, heed)
 
-    def network(self, key: str) -> nn.Module:
+    def network(self, key: str, heed: Heed = alone) -> nn.Module:
         """The network of one catalogue record; loaded at the first call, and again when its file has changed."""
         record = catalogue.record(key)
-        with self._lock:
+        heed(0, 1)
+        with self._held(heed):
             file = recognition.identity(files.locate(record))
             if key not in self._networks or self._networks[key][0] != file:
                 module = files.load(record)
@@ -72,6 +79,16 @@ class Library:
             while len(self._networks) > self.keep:
                 self._networks.popitem(last=False)
             return self._networks[key][1]
+
+    @contextmanager
+    def _held(self, heed: Heed) -> Iterator[None]:
+        """The lock, for which one may wait while another loads gigabytes or measures."""
+        while not self._lock.acquire(timeout=POLL):
+            heed(0, 1)
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def missing(self, key: str, variant: str) -> tuple[str, ...]:
         """Catalogue keys of the variant's weights that are not on this machine."""

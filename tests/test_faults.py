@@ -33,6 +33,7 @@ from restore_core.library import Library
 from restore_core.problem import Problem
 from restore_core.processes import MeanReverting, theta_schedule
 from restore_core.settings import Settings
+from restore_core.tiling import Heed
 from restore_core.ui import running, streaming
 from restore_core.ui.asking import Ask
 from restore_core.ui.desk import Desk, sentence
@@ -63,7 +64,7 @@ class Fake:
         self.device, self.precision = torch.device("cpu"), precision
         self.problem, self.variant = problem, SimpleNamespace(channels=3)
 
-    def method(self, key: str, variant: str) -> Fake:
+    def method(self, key: str, variant: str, heed: Heed) -> Fake:
         return self
 
     def pose(self, image: torch.Tensor, settings: Settings) -> Problem:
@@ -92,7 +93,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Callable[[Network], None]:
 
     def use(one: Network) -> None:
         fake = Fake(posed(one))
-        monkeypatch.setattr(running, "run", lambda work, library, *, stop: job.run(work, fake, stop=stop))
+        monkeypatch.setattr(running, "run", lambda work, library, *, stop, tell: job.run(work, fake, stop=stop))
 
     return use
 
@@ -254,7 +255,7 @@ def test_one_that_is_stopped_on_its_way_to_nowhere_keeps_no_black_picture(desk: 
 
 
 def commanded(tmp_path: Path, photo: str, monkeypatch, network: Network, precision: str) -> tuple[int, Path]:
-    monkeypatch.setattr(Library, "method", lambda self, key, variant: Fake(posed(network)))
+    monkeypatch.setattr(Library, "method", lambda self, key, variant, heed: Fake(posed(network)))
     monkeypatch.setattr("restore_core.devices.choose_precision", lambda device: precision)
     out = tmp_path / "out.png"
     return cli.main(["restore", photo, "-o", str(out), "--task", "denoise", "--steps", "4", "--device", "cpu"]), out
