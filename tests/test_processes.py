@@ -104,6 +104,8 @@ def test_resshifts_first_step_is_capped_and_its_divisor_is_that_of_its_space():
     process = ResidualShifting(15, 2.0, cap=0.001)
     assert process.sqrt_eta(torch.tensor(1.0, dtype=F64)).item() == pytest.approx(0.001)
     assert [ResidualShifting(15, kappa).start for kappa in (2.0, 0.5)] == pytest.approx([0.02, 0.04])
+    one = ResidualShifting(1, 2.0)  # a run of one step begins with all the noise there is
+    assert one.sqrt_eta(torch.tensor(1.0, dtype=F64)).item() == pytest.approx(0.99)
     t = torch.tensor(9.0, dtype=F64)
     s = process.marginal(t).s.item()
     assert process.divisor(t).item() == pytest.approx(math.sqrt(s**2 + 1))
