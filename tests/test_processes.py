@@ -9,6 +9,7 @@ import torch
 from conftest import all_processes
 
 from restore_core.errors import SettingsError
+from restore_core.grids import leading, sections, truncated
 from restore_core.processes import (
     BETA_SCHEDULES,
     MeanReverting,
@@ -171,6 +172,18 @@ def test_signal_that_falls_below_all_numbers_leaves_a_grid_that_descends(end: fl
     assert torch.cumprod(1 - beta_schedule("linear", 2000, 1e-6, end), 0)[-1] == 0 < process.abar[-1]
     grid = time_grid(process, 12, spacing)
     assert grid.isfinite().all() and (grid.diff() < 0).all() and grid[1] > 1
+
+
+def test_where_grids_and_published_subsets_begin_and_end():
+    process = all_processes()["vp"]
+    assert time_grid(process, 4, "uniform", start=0.4)[-2].item() == pytest.approx(0.1)
+    assert time_grid(process, 7, "log-snr")[-2] == time_grid(process, 7, "karras")[-2] == 1
+    assert time_grid(process, 3, "uniform", start=0.4, whole=True).tolist() == [1, 0]
+    silent = time_grid(VariancePreserving(torch.ones(1)), 3, "log-snr")  # no signal at its only index
+    assert silent.isfinite().all() and (silent.diff() < 0).all()
+    assert leading(100, 4, 1).tolist() == [77, 52, 27, 2, 0]
+    assert truncated(100, 7).tolist() == [86, 72, 58, 43, 29, 15, 1, 0]
+    assert sections(10, "2,2,2").tolist() == [10, 8, 7, 5, 4, 1, 0]
 
 
 def test_without_signal_the_noise_tells_nothing_and_the_way_there_is_steep():
