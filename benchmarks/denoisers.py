@@ -97,7 +97,7 @@ def sizes(unshuffle: int, widths: tuple[int, ...], depths: tuple[int, ...], bloc
 
 
 FORMS: Mapping[str, Form] = {
-    "as shipped (2 px, 32-64-128)": Form(sizes(2, (32, 64, 128), (2, 2, 4))),
+    "2 px, 32-64-128": Form(sizes(2, (32, 64, 128), (2, 2, 4))),
     "level added, not multiplied": Form(shift_only=True),
     "not told the level": Form(levels=False),
     "predicts x0 - g": Form(model=PredictsClean),
