@@ -210,6 +210,9 @@ def test_a_bad_file_gets_a_sentence_and_the_next_one_works(desktop: Watched):
     page.wait_for_selector("#run:not([disabled])")
     desktop.say("#message", "letter.png holds text")
     page.click("#photo-in button[aria-label='Remove Image']")
+    page.evaluate("dispatchEvent(new DragEvent('dragstart'))")  # a picture of the page's own stays where it is
+    assert not page.evaluate(DROP, list(CAT.read_bytes()))
+    page.evaluate("dispatchEvent(new DragEvent('dragend'))")
     assert page.evaluate(DROP, list(CAT.read_bytes()))  # beside the frame, where the browser would leave the page
     desktop.say("#estimate", "Takes about")
     assert page.is_visible("#photo-in .image-frame img")

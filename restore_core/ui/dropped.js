@@ -2,6 +2,7 @@
 // be lost: it goes to the open tab's frame instead. So does one that is pasted. On the window, so that whoever takes what
 // is dropped on him has done so already.
 () => {
+  let own = false;  // a picture of the page itself, moved by mistake
   const holds = (data) => [...(data?.types ?? [])].includes("Files");
   const places = () => [...document.querySelectorAll('#tabs > .tabitem input[type="file"]')];
 
@@ -16,10 +17,12 @@
 
   function come(event) {
     const data = event.dataTransfer ?? event.clipboardData;
-    if (event.defaultPrevented || !holds(data)) return;
+    if (own || event.defaultPrevented || !holds(data)) return;
     event.preventDefault();
     if (event.type !== "dragover") take([...data.files]);
   }
 
+  addEventListener("dragstart", () => { own = true; }, true);
+  addEventListener("dragend", () => { own = false; }, true);
   for (const kind of ["dragover", "drop", "paste"]) addEventListener(kind, come);
 }
