@@ -236,7 +236,7 @@ def test_a_picture_that_is_no_longer_here_gets_a_sentence(stage: Stage):
 def test_a_bad_file_changes_nothing_but_the_message(stage: Stage, tmp_path: Path):
     letter = tmp_path / "letter.png"
     letter.write_text("Dear Sir or Madam")
-    bar = choice.Choice(stage, None, None, None, None, None, None, None)
+    bar = choice.Choice(stage, *[None] * 11)
     source, scene, said = bar.choose(str(letter), "sr4")
     assert source == scene == gr.skip() and "letter.png" in said
     assert bar.bring(str(letter), "sr4")[3:] == [gr.skip(), gr.skip(), None]  # nor does the ring move
