@@ -155,29 +155,50 @@ def _blur(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> 
     return gaussian_noise(clean, p["noise"], generator)
 
 
-# noise: half even Gaussian, half a camera's at some ISO, with a little of the other
+# the file that a damaged photo was saved in: half of all JPEG, mostly with halved colour; quality 0: without loss
+
+FILE = {"quality": 0.0, "chroma": 1.0, "left": 0.0, "top": 0.0}
+
+
+def _draw_jpeg_file(generator: torch.Generator, low: float, high: float) -> Parameters:
+    drawn = {"quality": uniform(generator, low, high), "chroma": float(chance(generator, 0.8))}
+    return drawn | {"left": float(int(uniform(generator, 0, 8))), "top": float(int(uniform(generator, 0, 8)))}
+
+
+def _draw_file(generator: torch.Generator) -> Parameters:
+    return _draw_jpeg_file(generator, 40, 98) if chance(generator, 0.5) else {"quality": 0.0}
+
+
+def _saved(image: Tensor, p: Parameters) -> Tensor:
+    if p["quality"] > 0:
+        return jpeg(image, p["quality"], left=p["left"], top=p["top"], chroma=p["chroma"])
+    return image
+
+
+# noise: half even Gaussian, half a camera's at some ISO, with a little of the other; then the file, which blurs the
+# noise of colours and keeps that of light: to a network that never saw it, no noise at all
 
 
 def _draw_noise(generator: torch.Generator) -> Parameters:
+    file = _draw_file(generator)
     if chance(generator, 0.5):
-        return {"sigma": uniform(generator, 5, 50)}
-    return {"sigma": uniform(generator, 0, 5), "iso": log_uniform(generator, 800, 102_400)}
+        return {"sigma": uniform(generator, 5, 50)} | file
+    return {"sigma": uniform(generator, 0, 5), "iso": log_uniform(generator, 800, 102_400)} | file
 
 
 def _noise(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> Tensor:
     if parameters["iso"] > 0:
         clean = camera_noise(clean, parameters["iso"], generator)
-    return gaussian_noise(clean, parameters["sigma"], generator)
+    return _saved(gaussian_noise(clean, parameters["sigma"], generator), parameters)
 
 
 # JPEG: once or twice, the grid of blocks anywhere
 
-JPEG = {"quality": 30.0, "chroma": 1.0, "left": 0.0, "top": 0.0, "first": 0.0}
+JPEG = FILE | {"quality": 30.0, "first": 0.0}
 
 
 def _draw_jpeg(generator: torch.Generator) -> Parameters:
-    drawn = {"quality": uniform(generator, 10, 70), "chroma": float(chance(generator, 0.8))}
-    drawn |= {"left": float(int(uniform(generator, 0, 8))), "top": float(int(uniform(generator, 0, 8)))}
+    drawn = _draw_jpeg_file(generator, 10, 70)
     return drawn | ({"first": uniform(generator, 10, 70)} if chance(generator, 0.3) else {})
 
 
@@ -186,14 +207,13 @@ def _jpeg(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> 
     p = parameters
     if p["first"] > 0:
         clean = jpeg(clean, p["first"], chroma=p["chroma"])
-    return jpeg(clean, p["quality"], left=p["left"], top=p["top"], chroma=p["chroma"])
+    return _saved(clean, p)
 
 
-# rain and haze: weather, then in half of the draws the file that such a photo was saved in
+# rain and haze: weather, then the file as for noise
 
 RAIN = {
     "density": 6.0, "length": 24.0, "angle": 80.0, "width": 1.2, "strength": 0.7, "layers": 3.0, "veil": 0.08,
-    "quality": 0.0,
 }  # fmt: skip
 COVERED = 0.03, 0.5  # of a layer, by streaks
 
@@ -209,27 +229,14 @@ def _draw_rain(generator: torch.Generator) -> Parameters:
         "strength": uniform(generator, 0.3, 1.0),
         "layers": float(1 + int(uniform(generator, 0, 4))),
         "veil": 0.3 * uniform(generator, 0, 1) ** 2,
-        "quality": _draw_quality(generator),
-    }
+    } | _draw_file(generator)
 
 
 def _rain(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> Tensor:
-    fall = {key: value for key, value in parameters.items() if key != "quality"}
-    return _saved(rain(clean, generator, **fall), parameters["quality"])
+    return _saved(rain(clean, generator, **{key: parameters[key] for key in RAIN}), parameters)
 
 
-def _draw_quality(generator: torch.Generator) -> float:
-    return uniform(generator, 40, 98) if chance(generator, 0.5) else 0.0
-
-
-def _saved(image: Tensor, quality: float) -> Tensor:
-    """As JPEG; 0: as it is."""
-    return jpeg(image, quality) if quality > 0 else image
-
-
-HAZE = {
-    "beta": 1.0, "airlight": 0.9, "warmth": 0.0, "relief": 0.5, "horizon": 0.5, "noise": 1.0, "quality": 0.0,
-}  # fmt: skip
+HAZE = {"beta": 1.0, "airlight": 0.9, "warmth": 0.0, "relief": 0.5, "horizon": 0.5}
 
 
 def _draw_haze(generator: torch.Generator) -> Parameters:
@@ -240,14 +247,12 @@ def _draw_haze(generator: torch.Generator) -> Parameters:
         "relief": uniform(generator, 0, 0.8),
         "horizon": uniform(generator, -0.2, 0.9),
         "noise": 3 * uniform(generator, 0, 1) ** 2,
-        "quality": _draw_quality(generator),
-    }
+    } | _draw_file(generator)
 
 
 def _haze(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> Tensor:
-    field = {key: value for key, value in parameters.items() if key not in ("noise", "quality")}
-    hazy = gaussian_noise(haze(clean, generator, **field), parameters["noise"], generator)
-    return _saved(hazy, parameters["quality"])
+    hazy = haze(clean, generator, **{key: parameters[key] for key in HAZE})
+    return _saved(gaussian_noise(hazy, parameters["noise"], generator), parameters)
 
 
 OLD = {
@@ -278,7 +283,7 @@ def _old(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> T
     clean = film_grain(clean, p["grain"], p["grain_size"], generator)
     clean = fade(clean, p["fading"], yellow=p["yellow"], colourless=p["colourless"])
     clean = dust(scratches(clean, p["scratches"], generator), p["dust"], generator)
-    return _saved(clean, p["quality"])
+    return jpeg(clean, p["quality"]) if p["quality"] > 0 else clean
 
 
 def _marks_alone(clean: Tensor, damaged: Tensor, parameters: Parameters) -> tuple[Tensor, Tensor]:
@@ -338,10 +343,10 @@ _TASKS = (
     Task("sr4", "Small", "four times larger", 4, 0, _draw_nothing, _shrink_by(4), {}),
     Task("sr2", "A little small", "twice as large", 2, 0, _draw_nothing, _shrink_by(2), {}),
     Task("deblur", "Blurry", "blur", 1, 16, _draw_blur, _blur, BLUR, spectra=True),
-    Task("denoise", "Noisy", "noise", 1, 0, _draw_noise, _noise, {"sigma": 25.0, "iso": 0.0}),
+    Task("denoise", "Noisy", "noise", 1, 8, _draw_noise, _noise, {"sigma": 25.0, "iso": 0.0} | FILE),
     Task("jpeg", "Blocky (JPEG)", "JPEG blocks", 1, 8, _draw_jpeg, _jpeg, JPEG),
-    Task("rain", "Rainy", "rain", 1, 16, _draw_rain, _rain, RAIN),
-    Task("haze", "Hazy", "haze", 1, 8, _draw_haze, _haze, HAZE),
+    Task("rain", "Rainy", "rain", 1, 16, _draw_rain, _rain, RAIN | FILE),
+    Task("haze", "Hazy", "haze", 1, 8, _draw_haze, _haze, HAZE | {"noise": 1.0} | FILE),
     Task("old", "Old print", "old prints", 1, 8, _draw_old, _old, OLD, share=_marks_alone),
     Task("blind", "Bit of everything", "several faults at once", 1, 16, _draw_blind, _blind, BLIND),
 )
