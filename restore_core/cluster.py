@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from restore_core.batch import ATTEMPTS, Item, Map, Outcome, Request, check_workers, given_up, restore
-from restore_core.errors import SettingsError
+from restore_core.errors import SettingsError, gist
 from restore_core.library import Library
 
 MOST_FAILED_STARTS = 3  # in a row, after which the fault is not the machines'
@@ -136,7 +136,7 @@ class _Crew:
             self._failed_starts += 1
             if self._failed_starts > MOST_FAILED_STARTS:
                 raise SettingsError(
-                    f"The cluster's workers end as soon as they begin ({str(error).splitlines()[0]}). See that "
+                    f"The cluster's workers end as soon as they begin ({gist(error)}). See that "
                     "Stepback and its weights are on every machine, under the same names."
                 ) from error
             self.grow(1)

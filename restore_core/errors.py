@@ -48,3 +48,8 @@ class WrongHash(CheckpointError):
 
 class KeysDiffer(CheckpointError):
     """The file's parameter names or shapes are not the network's."""
+
+
+def gist(error: BaseException) -> str:
+    """What an error of somebody else's says in its first line; its kind where it says nothing."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

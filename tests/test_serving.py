@@ -149,6 +149,12 @@ def test_doctor_without_weights_or_device_is_grave(tmp_path: Path, monkeypatch, 
     assert run("doctor", "--device", "cpu") == 1
     assert capsys.readouterr().out.strip().splitlines()[-1].startswith("Not in order: weights")
 
+    def silent(device: object) -> float:
+        raise MemoryError
+
+    monkeypatch.setattr(info, "probe", silent)
+    assert "MemoryError" in next(f for f in info.examine(Library("cpu")) if f.what == "device").advice
+
     def broken(device: object) -> float:
         raise RuntimeError("no kernel image is available\nfor this device")
 

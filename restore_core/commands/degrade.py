@@ -51,8 +51,7 @@ def _degrade(asked: argparse.Namespace) -> int:
         damaged, record = chain(photo.rgb), chain.to_json()
     export.save(damaged, asked.output, like=photo, settings={"degradation": record})
     if asked.json:
-        beside = dict(zip(BESIDE, (str(asked.output), list(damaged.shape[-2:])), strict=True))
-        print(json.dumps(record | beside))
+        print(json.dumps(record | {"output": str(asked.output), "size": list(damaged.shape[-2:])}))
     else:
         print(f"{asked.output}: {_told(record)}", file=sys.stderr)
     return 0

@@ -9,7 +9,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,7 +22,7 @@ from restore_core import __version__, devices
 from restore_core.checkpoints import catalogue, files, folders
 from restore_core.commands import options
 from restore_core.counting import counted
-from restore_core.errors import RestoreError
+from restore_core.errors import RestoreError, gist
 from restore_core.library import Library
 from restore_core.methods import METHODS
 
@@ -116,7 +116,7 @@ def _device(library: Library) -> Finding:
     try:
         took = probe(library.device)
     except Exception as error:  # drivers raise anything
-        advice = f"It does not compute ({str(error).splitlines()[0][:160]}). Try --device cpu, then see to its driver."
+        advice = f"It does not compute ({gist(error)[:160]}). Try --device cpu, then see to its driver."
         return Finding("device", told, advice, grave=True)
     advice = ""
     if library.device.type == "cpu" and torch.backends.cuda.is_built() and shutil.which("nvidia-smi"):
@@ -161,16 +161,15 @@ def _weights() -> Iterator[Finding]:
     """What is here is opened and compared with what it should be."""
     whole = 0
     for key, record in catalogue.CATALOGUE.items():
-        here = _attempt(lambda record=record: files.standing(record).path)
-        if not here:
-            if record.source.kind == "shipped":
+        try:
+            here = files.standing(record).path
+            if here:
+                files.check(record, here)
+                whole += 1
+            elif record.source.kind == "shipped":
                 yield Finding(f"weights {key}", "missing", "They come with the project: get it again, whole.")
-            continue
-        problem = _attempt(lambda record=record, here=here: files.check(record, Path(str(here))))
-        if isinstance(problem, RestoreError):
-            yield Finding(f"weights {key}", "not usable", str(problem))
-        else:
-            whole += 1
+        except RestoreError as error:
+            yield Finding(f"weights {key}", "not usable", str(error))
     advice = "" if whole else "Without weights nothing can be restored: python -m restore_core weights list"
     yield Finding("weights", f"{counted(whole, 'file')} here and whole", advice, grave=not whole)
 
@@ -179,13 +178,6 @@ def _network() -> Finding:
     if folders.offline():
         return Finding("network", "set offline: weights are not fetched (STEPBACK_OFFLINE or HF_HUB_OFFLINE)")
     return Finding("network", "asked only when weights are fetched; not tried here")
-
-
-def _attempt(work: Callable[[], object]) -> object:
-    try:
-        return work()
-    except RestoreError as error:
-        return error
 
 
 def _print(about: dict[str, Any], findings: list[Finding]) -> None:
