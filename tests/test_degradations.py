@@ -426,7 +426,7 @@ def test_the_second_stage_is_drawn_milder():
         assert 0.93 * high < largest <= high, key
 
 
-@pytest.mark.parametrize("key", ["denoise", "rain", "haze"])
+@pytest.mark.parametrize("key", ["deblur", "denoise", "rain", "haze"])
 def test_damage_is_drawn_with_and_without_a_file_that_leaves_blocks(key: str, picture: torch.Tensor):
     task, drawn = TASKS[key], [TASKS[key].draw(seeded(k)) for k in range(40)]
     assert {0.0} < {parameters["quality"] for parameters in drawn}

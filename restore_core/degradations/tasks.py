@@ -120,15 +120,35 @@ def _draw_nothing(generator: torch.Generator) -> Parameters:
     return {}
 
 
-# blur: three in five Gaussian or out of focus, the rest a straight or a crooked shake; mostly little noise
+# the file that a damaged photo was saved in: half of all JPEG, mostly with halved colour; quality 0: without loss
 
-BLUR = {"sigma": 2.0, "length": 0.0, "angle": 0.0, "noise": 1.0, "defocus": 0.0, "shake": 0.0, "path": 0.0}
+FILE = {"quality": 0.0, "chroma": 1.0, "left": 0.0, "top": 0.0}
+
+
+def _draw_jpeg_file(generator: torch.Generator, low: float, high: float) -> Parameters:
+    drawn = {"quality": uniform(generator, low, high), "chroma": float(chance(generator, 0.8))}
+    return drawn | {"left": float(int(uniform(generator, 0, 8))), "top": float(int(uniform(generator, 0, 8)))}
+
+
+def _draw_file(generator: torch.Generator) -> Parameters:
+    return _draw_jpeg_file(generator, 40, 98) if chance(generator, 0.5) else {"quality": 0.0}
+
+
+def _saved(image: Tensor, p: Parameters) -> Tensor:
+    if p["quality"] > 0:
+        return jpeg(image, p["quality"], left=p["left"], top=p["top"], chroma=p["chroma"])
+    return image
+
+
+# blur: three in five Gaussian or out of focus, the rest a straight or a crooked shake; mostly little noise; the file
+
+BLUR = {"sigma": 2.0, "length": 0.0, "angle": 0.0, "noise": 1.0, "defocus": 0.0, "shake": 0.0, "path": 0.0} | FILE
 
 
 def _draw_blur(generator: torch.Generator) -> Parameters:
     noise = 3 * uniform(generator, 0, 1) ** 2
     kind = uniform(generator, 0, 1)
-    drawn = {"sigma": 0.0, "length": 0.0, "noise": noise}
+    drawn = {"sigma": 0.0, "length": 0.0, "noise": noise} | _draw_file(generator)
     if kind < 0.4:
         return drawn | {"sigma": uniform(generator, 0.5, 3.2)}
     if kind < 0.6:
@@ -152,27 +172,7 @@ def _blur(clean: Tensor, parameters: Parameters, generator: torch.Generator) -> 
         clean = filtered(clean, defocus_kernel(p["defocus"]))
     if p["shake"] > 0:
         clean = filtered(clean, trajectory_kernel(p["shake"], p["path"]).flip(0, 1))
-    return gaussian_noise(clean, p["noise"], generator)
-
-
-# the file that a damaged photo was saved in: half of all JPEG, mostly with halved colour; quality 0: without loss
-
-FILE = {"quality": 0.0, "chroma": 1.0, "left": 0.0, "top": 0.0}
-
-
-def _draw_jpeg_file(generator: torch.Generator, low: float, high: float) -> Parameters:
-    drawn = {"quality": uniform(generator, low, high), "chroma": float(chance(generator, 0.8))}
-    return drawn | {"left": float(int(uniform(generator, 0, 8))), "top": float(int(uniform(generator, 0, 8)))}
-
-
-def _draw_file(generator: torch.Generator) -> Parameters:
-    return _draw_jpeg_file(generator, 40, 98) if chance(generator, 0.5) else {"quality": 0.0}
-
-
-def _saved(image: Tensor, p: Parameters) -> Tensor:
-    if p["quality"] > 0:
-        return jpeg(image, p["quality"], left=p["left"], top=p["top"], chroma=p["chroma"])
-    return image
+    return _saved(gaussian_noise(clean, p["noise"], generator), p)
 
 
 # noise: half even Gaussian, half a camera's at some ISO, with a little of the other; then the file, which blurs the
