@@ -51,6 +51,14 @@ def test_several_faults_at_once(photo: Tensor):
     assert seen.task == "blind" and "noisy" in seen.sentence and "blurred" in seen.sentence
 
 
+@pytest.mark.parametrize("quality", [50.0, 75.0, 95.0])
+def test_noise_that_a_file_kept_is_noise(photo: Tensor, quality: float):
+    """The weights for noise know files; those for blocks leave noise, and several faults' are worth less here."""
+    assert diagnose(damaged(photo, "denoise", sigma=18.0, quality=quality), TASKS).task == "denoise"
+    both = diagnose(damaged(photo, "denoise", sigma=18.0, quality=50.0), TASKS).sentence
+    assert "noisy" in both and "blocky from JPEG" in both
+
+
 def test_size_decides_where_nothing_else_is_wrong(photo: Tensor):
     tiny, small = photo[..., :20, :40], resize(photo, (120, 180)).clamp(0, 1)
     assert diagnose(tiny, TASKS).task == diagnose(small, TASKS).task == "sr4"
