@@ -26,6 +26,7 @@ from typing import Any
 import torch
 
 from restore_core import devices, memory
+from restore_core.counting import counted
 
 ROOT = Path(__file__).parents[1]
 FOUND = Path(__file__).with_name("report.json")
@@ -79,8 +80,8 @@ PARTS: Mapping[str, Part] = {
         Line(rf"^\| (?P<name>(VQ|Den|Ref)[^|]*) \|.*\| {NUMBER} \|$", "plain eager call over ours: {name}"),
     )),
     "DiffBIR": Part(("diffbir", "step", "--full", "--side", "256", "--rounds", "1"), (
-        Line(rf"^\| and (?P<how>channels last|bfloat16|float16) \|.*\| {NUMBER} \|$",
-             "DiffBIR's guided step over the published way, to {how}", goal=0.6),
+        Line(rf"^\| and (?P<how>bfloat16|float16) \|.*\| {NUMBER} \|$",
+             "DiffBIR's guided step in {how} over the published way", goal=0.6),
     )),
     "start": Part(("start",), (
         Line(f"start to page: {NUMBER} s", "start to page", "s", 8.0),
@@ -122,7 +123,7 @@ def machine() -> dict[str, str]:
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
         "processor": names[0] if names else platform.processor() or platform.machine(),
-        "cores": f"{devices.cores()}, {torch.get_num_threads()} threads",
+        "cores": f"{devices.cores()}, {counted(torch.get_num_threads(), 'thread')}",
         "memory": f"{memory.total() / 1e9:.0f} GB",
         "device": devices.describe(device),
         "precision": devices.choose_precision(device),
